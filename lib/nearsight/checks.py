@@ -59,6 +59,14 @@ def grid(sigmas, name: str = "sigmas") -> Tensor:
     return levels
 
 
+def finite(value: float, name: str) -> float:
+    """Return `value` as a float if it is finite."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number:g}; expected a finite number.")
+    return number
+
+
 def positive(value: float, name: str) -> float:
     """Return `value` as a float if it is finite and > 0."""
     number = float(value)

@@ -1,0 +1,125 @@
+"""Denoising error against noise level, and the gap between training and held-out data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from . import checks
+from .denoisers.compose import Denoiser
+
+METRICS = ("mse", "norm")
+_ENTRIES = 2**20  # entries of one call of the denoiser: small enough for the activations of a network
+
+
+@torch.no_grad()
+def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str = "mse", draws: int = 50,
+                 noise: Tensor | None = None, weights: Tensor | None = None,
+                 generator: Generator | None = None) -> Tensor:
+    """Denoising error of every single point, averaged over noise.
+
+        e_i(sigma) = sum over draws q of w_q e(D(y_i + sigma eps_qi, sigma), y_i)
+
+    e is "mse", the mean over event entries of the squared difference, or "norm", the L2 norm of the difference.
+    points [N, *event], sigmas [S]; returns float64 [S, N]. One set of noise serves every sigma, so that curves over sigma
+    are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all points), otherwise
+    `draws` of them from `generator`. `weights` [draws] turn the draws into the nodes of a quadrature (default: 1/draws).
+    Costs S * draws * N events through the denoiser. Raises ValueError for an unknown metric, no draws, or noise and
+    weights of another shape.
+    """
+    checks.points(points, "points")
+    checks.choice(metric, "metric", METRICS)
+    levels = checks.grid(sigmas).tolist()
+    if noise is not None:
+        draws = len(noise)
+        if noise.shape[2:] != points.shape[1:] or noise.shape[1] not in (1, len(points)):
+            raise ValueError(f"noise has shape {list(noise.shape)}; expected [draws, N, *event], here "
+                             f"[draws, {', '.join(map(str, points.shape))}].")
+    if draws < 1:
+        raise ValueError(f"draws is {draws}; expected at least one.")
+    shares = torch.ones(draws) if weights is None else weights
+    if shares.shape != (draws,):
+        raise ValueError(f"weights has shape {list(shares.shape)}; expected one weight for each of the {draws} draws.")
+    shares = (shares.double() / shares.double().sum()).to(points.device)
+
+    errors = torch.zeros(len(levels), len(points), dtype=torch.float64, device=points.device)
+    event = points[0].numel()
+    block = max(1, _ENTRIES // points.numel())
+    for start in range(0, draws, block):
+        count = min(block, draws - start)
+        eps = noise[start:start + count] if noise is not None else torch.randn(
+            (count, *points.shape), generator=generator, dtype=points.dtype, device=points.device)
+        for s, sigma in enumerate(levels):
+            noisy = (points + sigma * eps).flatten(0, 1)
+            clean = torch.cat([denoiser(part, sigma) for part in noisy.split(max(1, _ENTRIES // event))])
+            difference = (clean.unflatten(0, (count, -1)) - points).flatten(2)
+            each = difference.square().mean(2) if metric == "mse" else difference.norm(dim=2)
+            errors[s] += shares[start:start + count] @ each.double()
+    return errors
+
+
+def denoising_error(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str = "mse", draws: int = 50,
+                    noise: Tensor | None = None, weights: Tensor | None = None,
+                    generator: Generator | None = None) -> Tensor:
+    """Mean denoising error E(sigma) [S] over the points: the mean of `point_errors`, which see for the arguments.
+
+    For metric "mse" in d dimensions, doing nothing (D = x) gives sigma^2 and returning the mean gives the variance.
+    """
+    errors = point_errors(denoiser, points, sigmas, metric, draws, noise, weights, generator)
+    return errors.mean(1).to(points.dtype)
+
+
+@dataclass(frozen=True)
+class GeneralizationGap:
+    """Errors of one denoiser on training and on held-out points. `train`, `holdout`, `gap` and `sigmas` are [S].
+
+    `train_errors` [S, N] and `holdout_errors` [S, M] are those of the single points, from which intervals are made.
+    """
+
+    sigmas: Tensor
+    train_errors: Tensor
+    holdout_errors: Tensor
+
+    @property
+    def train(self) -> Tensor:
+        return self.train_errors.mean(1)
+
+    @property
+    def holdout(self) -> Tensor:
+        return self.holdout_errors.mean(1)
+
+    @property
+    def gap(self) -> Tensor:
+        """Relative gap (holdout - train) / train; infinite where the training error is 0 and the other is not."""
+        return (self.holdout - self.train) / self.train
+
+
+def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigmas: Tensor, metric: str = "mse",
+                       draws: int = 50, noise: Tensor | tuple[Tensor, Tensor] | None = None,
+                       weights: Tensor | None = None, generator: Generator | None = None) -> GeneralizationGap:
+    """How much worse the denoiser does on points it was not trained on, at each noise level.
+
+        G(sigma) = (E_holdout(sigma) - E_train(sigma)) / E_train(sigma)
+
+    train [N, *event], holdout [M, *event], sigmas [S]. Where N = M the i-th points of both share their noise, which takes
+    most of the noise out of the difference; otherwise a given `noise` must be a pair. The other arguments are those of
+    `point_errors`. Costs S * draws * (N + M) events through the denoiser.
+    Source: Kaiser and Kollmann 2026 (arXiv 2603.13419).
+    """
+    checks.same_event(train, holdout, "train", "holdout")
+    if noise is None:
+        # The same stream twice, without keeping [draws, N, *event] in memory.
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else "cpu"))
+        streams = [torch.Generator(train.device).manual_seed(seed) for _ in range(2)]
+        noises = (None, None)
+    else:
+        streams = (None, None)
+        noises = noise if isinstance(noise, tuple) else (noise, noise)
+        if noises[0] is noises[1] and len(train) != len(holdout):
+            raise ValueError(f"train holds {len(train)} points and holdout {len(holdout)}, with one noise for both; "
+                             "expected equal numbers, or a pair (train noise, holdout noise).")
+    errors = [point_errors(denoiser, points, sigmas, metric, draws, eps, weights, stream).to(points.dtype)
+              for points, eps, stream in zip((train, holdout), noises, streams)]
+    return GeneralizationGap(checks.grid(sigmas).to(train.dtype), *errors)

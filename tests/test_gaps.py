@@ -1,0 +1,115 @@
+"""Errors with closed forms, shared noise, and the gap."""
+
+import math
+
+import pytest
+import torch
+
+from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from nearsight.gaps import denoising_error, generalization_gap, point_errors
+
+F64 = torch.float64
+SIGMAS = torch.tensor([0.1, 1.0, 5.0], dtype=F64)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_doing_nothing_costs_the_noise_and_returning_the_mean_costs_the_variance():
+    points = randn(200, 3, 4)
+    draws = 200
+    nothing = denoising_error(lambda x, sigma: x, points, SIGMAS, draws=draws, generator=generator(1))
+    standard_error = SIGMAS**2 * math.sqrt(2 / (points.numel() * draws))
+    assert ((nothing - SIGMAS**2).abs() < 5 * standard_error).all()
+    mean = points.mean(0)
+    constant = denoising_error(lambda x, sigma: mean.expand_as(x), points, SIGMAS, draws=2, generator=generator())
+    assert torch.allclose(constant, points.var(0, correction=0).mean().expand(3))
+
+
+def test_error_of_the_wiener_filter_is_its_posterior_variance():
+    spectrum = torch.tensor([2.0, 0.5], dtype=F64)
+    points = randn(40_000, 2) * spectrum.sqrt()
+    errors = point_errors(GaussianDenoiser(torch.zeros(2, dtype=F64), torch.diag(spectrum)), points, SIGMAS, draws=1,
+                          generator=generator(1))
+    expected = (spectrum * SIGMAS[:, None] ** 2 / (spectrum + SIGMAS[:, None] ** 2)).mean(1)
+    assert ((errors.mean(1) - expected).abs() < 5 * errors.std(1) / len(points) ** 0.5).all()
+
+
+def test_the_norm_of_one_blurred_point_is_exact_with_the_same_noise():
+    point, blur, noise = randn(1, 2), 0.7, randn(500, 1, 2, seed=1)
+    errors = denoising_error(EmpiricalDenoiser(point, blur), point, SIGMAS, "norm", noise=noise)
+    expected = blur**2 * SIGMAS / (SIGMAS**2 + blur**2) * noise.norm(dim=2).mean()
+    assert torch.allclose(errors, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["mse", "norm"])
+def test_point_errors_equal_a_loop_whatever_the_blocks(metric, monkeypatch):
+    points, noise, weights = randn(7, 2, 3), randn(11, 7, 2, 3, seed=1), torch.arange(1.0, 12.0)
+    denoiser = EmpiricalDenoiser(randn(20, 2, 3, seed=2), 0.3)
+    expected = torch.zeros(3, 7, dtype=F64)
+    for s, sigma in enumerate(SIGMAS.tolist()):
+        for i in range(7):
+            for q in range(11):
+                miss = denoiser(points[i:i + 1] + sigma * noise[q, i:i + 1], sigma) - points[i]
+                expected[s, i] += weights[q] / 66 * (miss.square().mean() if metric == "mse" else miss.norm())
+    for entries in (2**20, 50, 1):
+        monkeypatch.setattr("nearsight.gaps._ENTRIES", entries)
+        assert torch.allclose(point_errors(denoiser, points, SIGMAS, metric, noise=noise, weights=weights), expected)
+
+
+def test_a_single_noise_serves_all_points():
+    points, noise = randn(5, 2), randn(30, 1, 2, seed=1)
+    denoiser = EmpiricalDenoiser(points, 0.2)
+    shared = point_errors(denoiser, points, SIGMAS, noise=noise)
+    assert torch.allclose(shared, point_errors(denoiser, points, SIGMAS, noise=noise.expand(30, 5, 2)))
+
+
+def test_the_gap_of_a_set_against_itself_is_exactly_zero():
+    points = randn(30, 4)
+    gap = generalization_gap(EmpiricalDenoiser(points, 0.3), points, points.clone(), SIGMAS, generator=generator())
+    assert torch.equal(gap.gap, torch.zeros(3, dtype=F64))
+
+
+def test_the_gap_is_the_relative_difference_of_the_two_errors():
+    train, holdout, noise = randn(30, 4), randn(30, 4, seed=1), randn(20, 30, 4, seed=2)
+    denoiser = EmpiricalDenoiser(train, 0.3)
+    gap = generalization_gap(denoiser, train, holdout, SIGMAS, noise=noise)
+    first, second = (denoising_error(denoiser, points, SIGMAS, noise=noise) for points in (train, holdout))
+    assert torch.allclose(gap.train, first) and torch.allclose(gap.holdout, second)
+    assert torch.allclose(gap.gap, (second - first) / first) and torch.equal(gap.sigmas, SIGMAS)
+    assert gap.gap[0] > 0.5 > 0.05 > gap.gap[2]
+
+
+def test_sets_of_different_size_take_a_pair_of_noises():
+    train, holdout = randn(8, 2), randn(5, 2, seed=1)
+    pair = randn(6, 8, 2, seed=2), randn(6, 5, 2, seed=3)
+    denoiser = EmpiricalDenoiser(train, 0.5)
+    gap = generalization_gap(denoiser, train, holdout, SIGMAS, noise=pair)
+    assert torch.allclose(gap.holdout, denoising_error(denoiser, holdout, SIGMAS, noise=pair[1]))
+    assert generalization_gap(denoiser, train, holdout, SIGMAS, generator=generator()).holdout_errors.shape == (3, 5)
+    with pytest.raises(ValueError, match="or a pair"):
+        generalization_gap(denoiser, train, holdout, SIGMAS, noise=pair[0])
+
+
+def test_one_seed_one_answer_in_the_input_dtype_and_no_global_state():
+    points, state = randn(9, 3).float(), torch.get_rng_state()
+    first, second = (generalization_gap(EmpiricalDenoiser(points, 0.3), points, points + 1, SIGMAS, generator=generator(4))
+                     for _ in range(2))
+    assert torch.equal(first.gap, second.gap) and first.gap.dtype == torch.float32
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (dict(metric="mae"), "expected one of 'mse', 'norm'"), (dict(draws=0), "at least one"),
+    (dict(noise=randn(3, 4, 2)), "expected \\[draws, N, \\*event\\]"), (dict(noise=randn(3, 5, 3)), "expected \\[draws"),
+    (dict(noise=randn(3, 5, 2), weights=torch.ones(4)), "one weight for each of the 3"),
+    (dict(sigmas=torch.tensor([-1.0])), ">= 0"), (dict(points=randn(0, 2)), "holds 0 events"),
+])
+def test_bad_input_gets_a_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        point_errors(**{"denoiser": lambda x, sigma: x, "points": randn(5, 2), "sigmas": SIGMAS, **arguments})
