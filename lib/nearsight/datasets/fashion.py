@@ -74,7 +74,7 @@ def _read(path: Path, file: str) -> tuple[np.ndarray, np.ndarray]:
     remedy = "reinstall the package, or make the file again with tools/make_fashion_subset.py."
     names = f"{file}_images", f"{file}_labels"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             images, labels = (archive[name] for name in names)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}); expected a part of Fashion-MNIST: {remedy}") from error

@@ -24,7 +24,7 @@ def read_idx(path: str | Path) -> np.ndarray:
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} ends early or is damaged ({error}); expected a whole .gz file.") from error
     if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
-        raise ValueError(f"{path} starts with {content[:4].hex(' ')}; expected an IDX file of unsigned bytes: 00 00 08.")
+        raise ValueError(f"{path} starts with {content[:4].hex(' ')}; expected an IDX file of bytes: 00 00 08.")
     start = 4 + 4 * content[3]
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
     expected = start + int(np.prod(shape, dtype=np.int64))

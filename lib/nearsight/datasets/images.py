@@ -44,7 +44,9 @@ class Scaling:
         if values.size and not (0 <= values.min() and values.max() <= self.white):
             raise ValueError(f"pixel values run from {values.min():g} to {values.max():g}; expected 0 to "
                              f"{self.white:g}: try the scaling that belongs to these images.")
-        y = SIGMA_DATA * (values.astype(np.float64) - self.mean) / self.deviation
+        y = values.astype(np.float64)
+        y -= self.mean
+        y *= SIGMA_DATA / self.deviation
         return torch.from_numpy(y.astype(np.float32))
 
     def pixels(self, images: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from itertools import combinations
 from operator import index
 
 import numpy as np
@@ -14,10 +13,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Disjoint index sets of one size: indices [count, size] int64, and their digest."""
+    """Disjoint index sets of one size: indices [count, size] int64, one set a row."""
 
     indices: Tensor
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the sets, see `index_digest`."""
+        return index_digest(*self.indices)
 
 
 def disjoint_splits(total: int, size: int, count: int, seed: int | None = None) -> Splits:
@@ -32,18 +35,18 @@ def disjoint_splits(total: int, size: int, count: int, seed: int | None = None) 
     if size < 1 or count < 1:
         raise ValueError(f"{count} sets of {size} indices were asked for; expected at least one set of one index.")
     if size * count > total:
-        raise ValueError(f"{count} sets of {size} indices need {size * count} events and there are {total}; disjoint "
-                         f"sets cannot share: try size <= {total // count} or count <= {total // size}.")
+        raise ValueError(f"{count} disjoint sets of {size} indices need {size * count} events; expected no more than "
+                         f"the {total} there are: try fewer or smaller sets.")
     order = np.arange(total) if seed is None else np.random.default_rng(seed).permutation(total)
-    indices = torch.from_numpy(order[:size * count].astype(np.int64).reshape(count, size))
-    return Splits(indices, digest(*indices))
+    return Splits(torch.from_numpy(order[:size * count].astype(np.int64).reshape(count, size)))
 
 
-def digest(*sets: Tensor) -> str:
+def index_digest(*sets: Tensor) -> str:
     """Return the SHA-256 of index sets: of their lengths, then of their entries in order, as little-endian int64."""
-    code = hashlib.sha256(np.array([len(indices) for indices in sets], dtype="<i8").tobytes())
-    for indices in sets:
-        code.update(indices.cpu().numpy().astype("<i8").tobytes())
+    lengths = np.array([len(indices) for indices in sets])
+    code = hashlib.sha256()
+    for numbers in (lengths, *(indices.cpu().numpy() for indices in sets)):
+        code.update(numbers.astype("<i8").tobytes())
     return code.hexdigest()
 
 
@@ -51,18 +54,15 @@ def check_disjoint(**sets: Tensor) -> None:
     """Raise unless the named index sets [n], each without repetition, have no index in common.
 
     Example: `check_disjoint(train=train, holdout=holdout)`. Raises TypeError for sets that are no integers, ValueError
-    for a set that holds an index twice and for two sets that share one; the sentence names the sets and an index.
+    where an index occurs twice; the sentence names it and its sets. Cost: sorts all indices once.
     """
     for name, indices in sets.items():
         if not isinstance(indices, Tensor) or indices.dtype not in (torch.int64, torch.int32):
             found = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
             raise TypeError(f"{name} is of type {found}; expected a tensor of int64 indices.")
-        values, times = indices.unique(return_counts=True)
-        if (times > 1).any():
-            raise ValueError(f"{name} holds index {values[times > 1][0].item()} more than once; expected each index "
-                             f"once: try {name}.unique().")
-    for (first, a), (second, b) in combinations(sets.items(), 2):
-        shared = a[torch.isin(a, b)]
-        if len(shared):
-            raise ValueError(f"{first} and {second} share {len(shared)} indices, among them {shared[0].item()}; "
-                             "expected disjoint sets: try disjoint_splits.")
+    values, times = torch.cat(list(sets.values())).unique(return_counts=True)
+    repeated = values[times > 1]
+    if len(repeated):
+        owners = [name for name, indices in sets.items() if (indices == repeated[0]).any()]
+        raise ValueError(f"index {repeated[0].item()} occurs more than once, in {' and '.join(owners)} ({len(repeated)} "
+                         "such indices in all); expected disjoint sets: try disjoint_splits.")
