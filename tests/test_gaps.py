@@ -82,7 +82,7 @@ def test_the_gap_is_the_relative_difference_of_the_two_errors():
     first, second = (denoising_error(denoiser, points, SIGMAS, noise=noise) for points in (train, holdout))
     assert torch.allclose(gap.train, first) and torch.allclose(gap.holdout, second)
     assert torch.allclose(gap.gap, (second - first) / first) and torch.equal(gap.sigmas, SIGMAS)
-    assert gap.gap[0] > 0.5 > 0.05 > gap.gap[2]
+    assert (gap.gap > 0).all()
 
 
 def test_sets_of_different_size_take_a_pair_of_noises():
