@@ -1,0 +1,120 @@
+"""Carrying out a run: stage by stage on one thread, with a progress bar, going on where a killed process stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from tqdm import tqdm
+
+from nearsight.files import write_whole
+from nearsight.scales import Run, Stage, Work
+
+LARGEST = 3_000_000  # bytes of a record: small enough for a repository
+
+
+@dataclass(frozen=True)
+class Results:
+    """The stages of a run that hold arrays, and the seconds that they took."""
+
+    stages: tuple[Stage, ...]
+    seconds: float
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of the stages."""
+        return [stage.step for stage in self.stages]
+
+    @property
+    def final(self) -> dict[str, Tensor]:
+        """Each array as it was last seen."""
+        return {name: array for stage in self.stages for name, array in stage.arrays.items()}
+
+    def curve(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return the steps [S] at which an array was recorded and its values there [S, ...]."""
+        found = [(stage.step, stage.arrays[name]) for stage in self.stages if name in stage.arrays]
+        if not found:
+            raise KeyError(f"no array {name!r} here; there are {', '.join(sorted(self.final))}.")
+        return torch.tensor([step for step, _ in found]), torch.stack([array for _, array in found])
+
+
+def compute(run: Run, stages: int | None = None, folder: Path | None = None, executor: Executor | None = None,
+            device: str = "cpu") -> Results:
+    """Carry out a run, or only its first `stages` stages that hold arrays.
+
+    With `folder` every stage is stored there when it is done, and a second call goes on behind the last one. Raises
+    RuntimeError where the computation breaks the rules of `nearsight.scales`: steps that do not rise or do not end at
+    `config.steps`, values that are no tensors, or more than 3 MB.
+    """
+    done, seconds = _stored(folder)
+    after = done[-1].step if done else 0
+    work = Work(folder / "checkpoints" if folder else None, after, executor, device)
+    with one_thread(), tqdm(total=run.config.steps, initial=after, desc=run.name, unit=" steps", delay=5,
+                            disable=None) as bar:
+        clock = perf_counter()
+        for step, arrays in run.computation(run.config, work) if after < run.config.steps else ():
+            bar.update(step - bar.n)
+            if not arrays or step <= after:
+                continue
+            stage = _checked(run, Stage(step, arrays), done)
+            now = perf_counter()
+            if folder:
+                _store(folder, stage, now - clock)
+            done, seconds, clock = [*done, stage], seconds + now - clock, now
+            if len(done) == stages:
+                return Results(tuple(done), seconds)
+    if not done or done[-1].step != run.config.steps:
+        raise RuntimeError(f"{run.name} ended at step {done[-1].step if done else 0}; expected its last arrays at "
+                           f"config.steps = {run.config.steps}.")
+    return Results(tuple(done), seconds)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread, so that sums are taken in one order on any number of cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _checked(run: Run, stage: Stage, done: list[Stage]) -> Stage:
+    """Return the stage with arrays that own their memory, after checking the rules."""
+    if done and stage.step <= done[-1].step:
+        raise RuntimeError(f"{run.name} yielded step {stage.step} after step {done[-1].step}; expected rising steps.")
+    for name, array in stage.arrays.items():
+        if not isinstance(array, Tensor):
+            raise RuntimeError(f"{run.name} yielded a {type(array).__name__} as {name!r}; expected a tensor: try "
+                               "torch.as_tensor, with dtype=torch.float64 for a Python number.")
+    # A copy: a network's weights, say, are changed in place by the next step.
+    copied = Stage(stage.step, {name: array.detach().cpu().clone(memory_format=torch.contiguous_format)
+                                for name, array in stage.arrays.items()})
+    size = sum(array.nbytes for each in (*done, copied) for array in each.arrays.values())
+    if size > LARGEST:
+        raise RuntimeError(f"{run.name} has yielded {size:,} bytes up to step {stage.step}; expected at most {LARGEST:,} "
+                           "in all: record fewer samples, or weights in half precision.")
+    return copied
+
+
+def _store(folder: Path, stage: Stage, seconds: float) -> None:
+    write_whole(folder / f"stage-{stage.step:012d}.safetensors", save(stage.arrays, {"seconds": repr(seconds)}))
+
+
+def _stored(folder: Path | None) -> tuple[list[Stage], float]:
+    """Return the stages that an earlier process left in the folder, and the seconds that they took."""
+    stages, seconds = [], 0.0
+    for path in sorted(folder.glob("stage-*.safetensors")) if folder else ():
+        with safe_open(path, framework="pt") as file:
+            stages.append(Stage(int(path.stem.removeprefix("stage-")), {name: file.get_tensor(name) for name in file.keys()}))
+            seconds += float(file.metadata()["seconds"])
+    return stages, seconds
