@@ -1,0 +1,64 @@
+"""What the image networks share: noise features, the residual block that the noise steers, the check of the images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+
+def fourier(values: Tensor, frequencies: Tensor) -> Tensor:
+    """Features [cos(f v), sin(f v)] of values [B] at frequencies [F]: [B, 2F]."""
+    angles = values[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer with all its weights set to zero: what it feeds starts as if it were not there."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class NoiseEmbedding(nn.Module):
+    """Embedding [B, width] of c_noise [B]: cos and sin at log-spaced frequencies 1 ... 1000, two linear layers, SiLU after each
+    but, so that a class can still be added to it, not the last."""
+
+    def __init__(self, frequencies: int, width: int):
+        super().__init__()
+        self.register_buffer("frequencies", torch.logspace(0, 3, frequencies), persistent=False)
+        self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, c_noise: Tensor) -> Tensor:
+        return self.layers(fourier(c_noise, self.frequencies))
+
+
+class Block(nn.Module):
+    """Residual block: x + conv(SiLU(norm(conv(SiLU(norm(x)))) * (1 + scale) + shift)), 3x3, 1x1 on the skip where i differs from o.
+
+    Images [B, i, H, W] and an embedding [B, e], from which scale and shift are read, to [B, o, H, W]. The second convolution
+    starts at zero, so the block starts as its skip. Parameters for i = o: 18 o^2 + (8 + 2 e) o.
+    """
+
+    def __init__(self, i: int, o: int, embedding: int, groups: int):
+        super().__init__()
+        self.first_norm, self.first = nn.GroupNorm(groups, i), nn.Conv2d(i, o, 3, padding=1)
+        self.steer = nn.Linear(embedding, 2 * o)
+        self.second_norm, self.second = nn.GroupNorm(groups, o), zeroed(nn.Conv2d(o, o, 3, padding=1))
+        self.skip = nn.Identity() if i == o else nn.Conv2d(i, o, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.first(silu(self.first_norm(x)))
+        scale, shift = self.steer(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = self.second(silu(self.second_norm(h) * (1 + scale) + shift))
+        return self.skip(x) + h
+
+
+def check_images(x: Tensor, halvings: int) -> None:
+    """Raise ValueError unless x is a batch of gray images [B, 1, H, W] that can be halved `halvings` times."""
+    if x.ndim != 4 or x.shape[1] != 1:
+        raise ValueError(f"x has shape {list(x.shape)}; expected gray images [B, 1, H, W].")
+    if any(side % 2**halvings for side in x.shape[2:]):
+        possible = min((side & -side).bit_length() - 1 for side in x.shape[2:])
+        raise ValueError(f"images of {x.shape[2]}x{x.shape[3]} pixels cannot be halved {halvings} times: "
+                         f"they allow at most depth {possible}.")

@@ -1,0 +1,92 @@
+"""The U-Net of study 5: depth, the number of halvings of resolution, as an argument of its own beside the width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, silu
+
+from .blocks import Block, NoiseEmbedding, check_images, zeroed
+
+EMBEDDING, GROUPS = 64, 4
+
+
+class Mid(nn.Module):
+    """The middle of the network: two residual blocks, each followed, with `context`, by its channel means through a linear layer."""
+
+    def __init__(self, channels: int, context: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(channels, channels, EMBEDDING, GROUPS) for _ in range(2))
+        self.context = nn.ModuleList(nn.Linear(channels, channels) for _ in range(2)) if context else None
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        for index, block in enumerate(self.blocks):
+            h = block(h, embedding)
+            if self.context is not None:
+                h = h + self.context[index](h.mean((2, 3)))[:, :, None, None]
+        return h
+
+
+class DepthUNet(nn.Module):
+    """Raw network F(x, c_noise) over gray images that is halved `depth` times, with `channels` channels everywhere.
+
+    A block and a convolution of stride 2 a level going down; two blocks in `mid`; the nearest neighbor, the concatenated skip
+    and a block a level coming up. The last convolution starts at zero. The receptive field is 18 * 2^depth - 5 pixels, so on
+    16-pixel images depth goes with width of view; `context` is the control for that: it lets a shallow network see the means
+    of the whole image.
+
+    x [B, 1, H, W] with sides divisible by 2^depth, c_noise [B]; the result has x's shape. Raises ValueError otherwise.
+    Parameters: 6273 + 293 c + 36 c^2 + depth (56 c^2 + 276 c), with context 2 (c^2 + c) more; c is a multiple of 4.
+    """
+
+    def __init__(self, depth: int, channels: int, context: bool = False):
+        super().__init__()
+        self.noise = NoiseEmbedding(16, EMBEDDING)
+        self.stem = nn.Conv2d(1, channels, 3, padding=1)
+        self.down = nn.ModuleList(Block(channels, channels, EMBEDDING, GROUPS) for _ in range(depth))
+        self.halve = nn.ModuleList(nn.Conv2d(channels, channels, 3, stride=2, padding=1) for _ in range(depth))
+        self.mid = Mid(channels, context)
+        self.up = nn.ModuleList(Block(2 * channels, channels, EMBEDDING, GROUPS) for _ in range(depth))
+        self.norm, self.last = nn.GroupNorm(GROUPS, channels), zeroed(nn.Conv2d(channels, 1, 3, padding=1))
+
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        check_images(x, len(self.down))
+        embedding = silu(self.noise(c_noise))
+        h, skips = self.stem(x), []
+        for block, halve in zip(self.down, self.halve):
+            skips.append(block(h, embedding))
+            h = halve(skips[-1])
+        h = self.mid(h, embedding)
+        for block in self.up:
+            h = interpolate(h, scale_factor=2, mode="nearest")
+            h = block(torch.cat([h, skips.pop()], dim=1), embedding)
+        return self.last(silu(self.norm(h)))
+
+
+def solve_width(depth: int, parameters: int) -> int:
+    """The number of channels, a multiple of 4, at which `DepthUNet(depth, channels)` has nearest to `parameters` parameters."""
+    def distance(c: int) -> int:
+        return abs(6273 + 293 * c + 36 * c**2 + depth * (56 * c**2 + 276 * c) - parameters)
+    channels = 4
+    while distance(channels + 4) < distance(channels):
+        channels += 4
+    return channels
+
+
+def bypassed(denoiser: nn.Module, block: nn.Module, gain: Callable[[Tensor | float], Tensor | float]):
+    """The denoiser with one of its blocks partly bypassed: h -> g(sigma) block(h) + (1 - g(sigma)) h.
+
+    `block` is a submodule of `denoiser` that keeps its first input's shape, such as `network.mid`; `gain` gives g, a number or
+    one value an event, from sigma. g = 1 is the untouched network. Returns a denoiser(x, sigma). Our reading of the mid-block
+    bypass that arXiv 2505.17560 (version 1) describes in words only.
+    """
+    def weakened(x: Tensor, sigma: float | Tensor) -> Tensor:
+        g = torch.as_tensor(gain(sigma), dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+        handle = block.register_forward_hook(lambda _, inputs, output: torch.lerp(inputs[0], output, g.to(output.dtype)))
+        try:
+            return denoiser(x, sigma)
+        finally:
+            handle.remove()
+    return weakened
