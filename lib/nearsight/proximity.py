@@ -1,0 +1,159 @@
+"""Nearness: which stored event is nearest, exactly, and how many samples are copies.
+
+The textbook expansion |q|^2 + |r|^2 - 2 q.r loses near-duplicates to rounding, whatever is subtracted first. Here it
+only *screens*: a pair whose expanded distance, less a certified bound of its rounding error, exceeds the k-th best is
+out; the few that remain are decided by float64 differences.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nearsight import checks
+from nearsight.intervals import wilson
+
+_SIDE, _ENTRIES = 1024, 2**21  # a tile has at most _SIDE rows and columns, a working copy at most _ENTRIES entries
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The k nearest events of each query, nearest first: L2 `distance` [Q, k] and `index` [Q, k] (int64)."""
+
+    distance: Tensor
+    index: Tensor
+
+
+@dataclass(frozen=True)
+class MemorizedFraction:
+    """The share of memorized samples with its 95 % Wilson interval, and d1/d2 of every sample, `ratios` [m]."""
+
+    fraction: float
+    low: float
+    high: float
+    ratios: Tensor
+
+
+@torch.no_grad()
+def nearest(queries: Tensor, reference: Tensor, k: int = 1, exclude_self: bool = False) -> Neighbors:
+    """The k events of `reference` [N, *event] nearest to each of `queries` [Q, *event], in L2 over the flat event.
+
+    Exact: the float64 answer on the stored values, rounded once to the queries' dtype, near-duplicates included.
+    Of equally near events the lower index comes first. `exclude_self` leaves out index i for query i, not its twins.
+
+    Cost: one matrix product, O(Q N d); temporary memory below 256 MB whatever Q and N.
+    """
+    checks.points(queries, "queries")
+    checks.points(reference, "reference")
+    checks.same_event(queries, reference, "queries", "reference")
+    if exclude_self and len(queries) != len(reference):
+        raise ValueError(f"exclude_self with {len(queries)} queries and {len(reference)} reference events; expected "
+                         "one set twice: try nearest(points, points, exclude_self=True).")
+    available = len(reference) - exclude_self
+    if not (isinstance(k, int) and 1 <= k <= available):
+        raise ValueError(f"k is {k}; expected a whole number from 1 to {available}, the events to choose from.")
+
+    distance = queries.new_empty(len(queries), k)
+    index = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
+    queries, reference = queries.flatten(1), reference.flatten(1)
+    screen = _Screen(queries, reference)
+    columns = max(1, min(_SIDE, _ENTRIES // queries.shape[1]))
+    rows = min(columns, max(1, _ENTRIES // k))
+    for top in range(0, len(queries), rows):
+        block = screen.prepare(queries[top:top + rows])
+        best = torch.full_like(block[1], math.inf)[:, None].repeat(1, k), index[top:top + rows].zero_()
+        for left in range(0, len(reference), columns):
+            diagonal = top - left if exclude_self else None
+            row, column = screen(block, screen.prepare(reference[left:left + columns]), best[0][:, -1], k, diagonal)
+            decided = _differences(queries, reference, top + row, left + column, screen.scale)
+            best = _merge(best, row, left + column, decided, k)
+        distance[top:top + rows], index[top:top + rows] = best
+    return Neighbors(distance, index)
+
+
+def memorized_fraction(samples: Tensor, train: Tensor, ratio: float = 1 / 3) -> MemorizedFraction:
+    """The share of samples with d1/d2 < ratio, d1 <= d2 the distances to the two nearest of `train` [n, *event].
+
+    An exact copy (d1 = 0) counts even where its training event occurs twice and d2 = 0: its ratio is 0.
+
+    Source: the criterion of Yoon et al. 2023; study 4 for the rule on twins. Cost: one call of `nearest`.
+    """
+    checks.points(train, "train", at_least=2)
+    checks.positive(ratio, "ratio")
+    first, second = nearest(samples, train, k=2).distance.unbind(1)
+    ratios = torch.where(first > 0, first / second, 0)
+    copies = int((ratios < ratio).sum())
+    return MemorizedFraction(copies / len(ratios), *wilson(copies, len(ratios)), ratios)
+
+
+class _Screen:
+    """Picks from a tile the pairs that may be among the k nearest.
+
+    Events are centered and scaled into [-1, 1]^d in float64, then rounded for the product, with unit roundoff u. For
+    a = |q|, b = |r|, the squared distance |q|^2 + |r|^2 - 2 q.r is then wrong by at most
+        (d + 16) u / (1 - (d + 16) u) (a + b)^2 + 16 d tiny:
+    d u 2ab for the product in any order of summation (Higham 2002, section 3.1), 4u ab for the rounded entries, a few u
+    for the two sums and the threshold; `tiny` is for underflow.
+    """
+
+    def __init__(self, queries: Tensor, reference: Tensor):
+        self.dtype = _product_dtype(queries.device)
+        self.center = reference[:256].mean(0, dtype=torch.float64)  # any center is right, a near one is fast
+        largest = max(float(bound.abs()) for points in (queries, reference) for bound in points.aminmax())
+        self.scale = math.ldexp(1.0, min(math.frexp(largest)[1] + 1, 1023))  # a power of two divides without rounding
+        limits, entries = torch.finfo(self.dtype), queries.shape[1]
+        rounding = (entries + 16) * limits.eps / 2
+        self.rounding = rounding / (1 - rounding) if rounding < 1 else math.inf  # beyond, every pair is decided
+        self.underflow = 16 * entries * limits.tiny
+        self.largest_finite = limits.max
+
+    def prepare(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Centered and scaled events [b, d], ready for the product, and their squared norms in float64 [b]."""
+        shifted = (points - self.center).div_(self.scale)
+        return shifted.to(self.dtype), shifted.square().sum(1)
+
+    def __call__(self, queries, reference, kth_distance: Tensor, k: int, diagonal: int | None):
+        """Rows and columns [p] of the pairs that rounding allows below the k-th best, sorted by row and column."""
+        (q, q_square), (r, r_square) = queries, reference
+        with torch.autocast(q.device.type, enabled=False):
+            partial = torch.addmm(r_square.to(self.dtype), q, r.T, alpha=-2)  # squared distances less |q|^2
+        if diagonal is not None:
+            partial.diagonal(diagonal).fill_(math.inf)
+        bound = self.rounding * (q_square.sqrt() + r_square.max().sqrt()) ** 2 + self.underflow
+        limit = (kth_distance / self.scale) ** 2 - q_square
+        if k <= len(r):
+            kth = partial.amin(1) if k == 1 else partial.topk(k, largest=False, sorted=False).values.amax(1)
+            limit = torch.minimum(limit, kth.double() + bound)
+        limit = (limit + bound).clamp(max=self.largest_finite).to(self.dtype)
+        return (partial <= limit[:, None]).nonzero(as_tuple=True)
+
+
+def _product_dtype(device: torch.device) -> torch.dtype:
+    """float32, but float64 where the caller lets torch round the factors of a product to TF32 or bfloat16."""
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    return torch.float32 if backend.matmul.fp32_precision in ("none", "ieee") else torch.float64
+
+
+def _differences(queries: Tensor, reference: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
+    """L2 distances [p] of the given pairs, by float64 differences that are scaled so that no square overflows."""
+    distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
+    step = max(1, _ENTRIES // queries.shape[1])
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        difference = queries[rows[part]].double() - reference[columns[part]]
+        distance[part] = difference.div_(scale).square_().sum(1).sqrt_()
+    return distance.mul_(scale)
+
+
+def _merge(best: tuple[Tensor, Tensor], row: Tensor, column: Tensor, distance: Tensor, k: int):
+    """The k best of the best so far and of new pairs; row ascends, and columns ascend within a row and a call."""
+    counts = torch.bincount(row, minlength=len(best[0]))
+    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    new = distance.new_full((len(counts), int(counts.max())), math.inf)
+    new_index = torch.zeros_like(new, dtype=torch.int64)
+    new[row, place], new_index[row, place] = distance, column
+    joined, order = torch.cat([best[0], new], 1).sort(dim=1, stable=True)  # stable: of equals, the lower index first
+    return joined[:, :k], torch.cat([best[1], new_index], 1).gather(1, order[:, :k])
