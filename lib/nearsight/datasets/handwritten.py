@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from nearsight.datasets.images import Images, Scaling
 
@@ -21,6 +20,8 @@ def digits(scaling: Scaling = DIGITS) -> Images:
 
     Source: the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin, Kaynak 1998).
     """
+    from sklearn.datasets import load_digits  # takes seconds to import, and nothing else here needs it
+
     source = load_digits()
     labels = torch.from_numpy(source.target.astype(np.int64))
     return Images(scaling.network(source.images[:, None]), labels, tuple("0123456789"), scaling)

@@ -64,5 +64,5 @@ def check_disjoint(**sets: Tensor) -> None:
     repeated = values[times > 1]
     if len(repeated):
         owners = [name for name, indices in sets.items() if (indices == repeated[0]).any()]
-        raise ValueError(f"index {repeated[0].item()} occurs more than once, in {' and '.join(owners)} ({len(repeated)} "
-                         "such indices in all); expected disjoint sets: try disjoint_splits.")
+        raise ValueError(f"index {repeated[0].item()} occurs more than once, in {' and '.join(owners)} "
+                         f"({len(repeated)} such indices in all); expected disjoint sets: try disjoint_splits.")
