@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import checks
+from nearsight import checks
 
 
 def polar(radial: int = 64, angular: int = 96, reach: float = 9.0) -> tuple[Tensor, Tensor]:
@@ -16,14 +16,14 @@ def polar(radial: int = 64, angular: int = 96, reach: float = 9.0) -> tuple[Tens
 
         eps = rho (cos phi, sin phi),      w ∝ g rho exp(-rho^2 / 2)
 
-    rho and g are the Gauss-Legendre nodes and weights on [0, reach], phi is equispaced, and the weights sum to 1. A norm has
-    a kink where the error is zero, which a polar rule puts on its border; the tensor product of Gauss-Hermite rules does
-    not, and errs by up to 7e-3 in mean errors that the default rule gives within 2e-4 (study 2, blur >= 0.8).
+    rho and g are the Gauss-Legendre nodes and weights on [0, reach], phi is equispaced, and the weights sum to 1. A
+    norm has a kink where the error is zero, which a polar rule puts on its border; the tensor product of Gauss-Hermite
+    rules does not, and errs by up to 7e-3 in mean errors that the default rule gives within 2e-4 (study 2, blur >=
+    0.8).
 
-    Returns noise [radial * angular, 2] and weights [radial * angular], float64: pass them as `noise=noise[:, None]` and
-    `weights=weights` wherever an error is averaged. What lies beyond `reach`, exp(-reach^2 / 2) of the mass, is left out.
-    Raises ValueError for fewer than one node or a reach that is not positive.
-    """
+    Returns noise [radial * angular, 2] and weights [radial * angular], float64: pass them as `noise=noise[:, None]`
+    and `weights=weights` wherever an error is averaged. What lies beyond `reach`, exp(-reach^2 / 2) of the mass, is
+    left out. Raises ValueError for fewer than one node or a reach that is not positive. """
     if radial < 1 or angular < 1:
         raise ValueError(f"the rule has {radial} radii and {angular} angles; expected at least one of each.")
     nodes, gauss = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(radial))

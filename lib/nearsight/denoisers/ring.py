@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .. import checks
+from nearsight import checks
 
 _CERTAIN = 1e100  # from here on the posterior is one direction; its square is still finite
 _TINY = torch.finfo(torch.float64).tiny
@@ -16,14 +16,14 @@ class RingDenoiser:
 
         D(x, sigma) = radius * I1(kappa)/I0(kappa) * x/|x|,      kappa = radius |x| / sigma^2
 
-    The posterior of the angle is a von Mises law of concentration kappa around the direction of x. This is the denoiser of
-    the population from which finite training sets on the ring are drawn (study 2). At sigma = 0 it projects on the circle;
-    the center maps to itself.
+    The posterior of the angle is a von Mises law of concentration kappa around the direction of x. This is the
+    denoiser of the population from which finite training sets on the ring are drawn (study 2). At sigma = 0 it
+    projects on the circle; the center maps to itself.
 
-    x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Gradients flow through x
-    away from the center. Cost: two Bessel functions a row. Raises ValueError for a radius that is not positive, and at the
-    call for events that are no plane vectors or a negative sigma. Source: Mardia and Jupp 2000, section 3.5.4.
-    """
+    x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Gradients flow
+    through x away from the center. Cost: two Bessel functions a row. Raises ValueError for a radius that is not
+    positive, and at the call for events that are no plane vectors or a negative sigma. Source: Mardia and Jupp 2000,
+    section 3.5.4. """
 
     def __init__(self, radius: float):
         self.radius = checks.positive(radius, "radius")
@@ -36,17 +36,17 @@ class RingDenoiser:
 class RingKernelDenoiser:
     """Posterior mean for training angles blurred along the circle: a model whose error never leaves the data's support.
 
-    The prior is the mean over i of von Mises laws around the angles, of concentration c = (radius / spread)^2, so `spread` is
-    the standard deviation along the arc while it is small. With u_i the unit vector of angle i,
+    The prior is the mean over i of von Mises laws around the angles, of concentration c = (radius / spread)^2, so
+    `spread` is the standard deviation along the arc while it is small. With u_i the unit vector of angle i,
 
-        v_i = c u_i + radius x / sigma^2,      w_i ∝ I0(|v_i|),      D = sum_i w_i * radius * I1(|v_i|)/I0(|v_i|) * v_i/|v_i|
+        v_i = c u_i + radius x / sigma^2,      w_i ∝ I0(|v_i|)
+        D   = sum_i w_i * radius * I1(|v_i|)/I0(|v_i|) * v_i/|v_i|
 
     spread -> infinity is RingDenoiser, spread -> 0 is EmpiricalDenoiser without blur; sigma = 0 projects on the circle.
 
-    angles [N], x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Cost: 2 B N
-    Bessel functions. Raises ValueError for a radius or spread that is not positive, for angles that are empty or not
-    finite, and at the call as RingDenoiser. Derived here.
-    """
+    angles [N], x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Cost: 2
+    B N Bessel functions. Raises ValueError for a radius or spread that is not positive, for angles that are empty or
+    not finite, and at the call as RingDenoiser. Derived here. """
 
     def __init__(self, radius: float, angles: Tensor, spread: float):
         self.radius = checks.positive(radius, "radius")

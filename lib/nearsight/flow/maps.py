@@ -1,0 +1,52 @@
+"""The gap of every place of the plane, and the regions that a denoiser treats like training data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from .. import checks
+from ..denoisers.compose import Denoiser
+from ..gaps import point_errors
+
+
+@dataclass(frozen=True)
+class GapMap:
+    """Relative gap `gap` [rows, columns] at the places (axis[column], axis[row]); `axis` is [rows], rising."""
+
+    axis: Tensor
+    gap: Tensor
+
+    def islands(self, level: float = 0.5) -> int:
+        """Number of separate regions {gap < level}; regions that touch at a corner only are separate."""
+        return int(ndimage.label((self.gap < level).numpy())[1])
+
+    def share(self, level: float = 0.5) -> float:
+        """Share of the window with gap < level."""
+        return float((self.gap < level).double().mean())
+
+
+def place_gap(denoiser: Denoiser, train: Tensor, places: Tensor, sigma: float, noise: Tensor,
+              weights: Tensor | None = None, metric: str = "norm") -> Tensor:
+    """Relative gap g(p) = (E_p - E_train) / E_train of clean places p [P, 2] at one noise level; returns [P].
+
+    E_p is the denoising error of the place as if it were data, E_train the mean over the training points; all share the
+    noise [draws, 2], so that g is 0 on a training point of a lattice.
+    """
+    shared = {"metric": metric, "noise": noise[:, None], "weights": weights}
+    reference = point_errors(denoiser, train, [sigma], **shared).mean()
+    return point_errors(denoiser, places, [sigma], **shared)[0] / reference - 1
+
+
+def gap_map(denoiser: Denoiser, train: Tensor, sigma: float, noise: Tensor, weights: Tensor | None = None,
+            window: float = 15.0, pixels: int = 121, metric: str = "norm") -> GapMap:
+    """`place_gap` on the square [-window, window]^2, pixels on a side. Costs pixels^2 * draws denoiser calls, row by
+    row."""
+    edge = checks.positive(window, "window")
+    axis = torch.linspace(-edge, edge, pixels, dtype=train.dtype)
+    places = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), 2).flatten(0, 1)
+    gap = place_gap(denoiser, train, places, sigma, noise, weights, metric)
+    return GapMap(axis, gap.unflatten(0, (pixels, pixels)))
