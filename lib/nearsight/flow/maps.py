@@ -8,9 +8,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from .. import checks
-from ..denoisers.compose import Denoiser
-from ..gaps import point_errors
+from nearsight import checks
+from nearsight.denoisers.compose import Denoiser
+from nearsight.gaps import point_errors
 
 
 @dataclass(frozen=True)

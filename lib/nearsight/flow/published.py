@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets import on_ring
-from ..denoisers.compose import Denoiser
-from ..gaps import GeneralizationGap, generalization_gap
-from ..noise import edm_sigmas
+from nearsight.datasets import on_ring
+from nearsight.denoisers.compose import Denoiser
+from nearsight.gaps import GeneralizationGap, generalization_gap
+from nearsight.noise import edm_sigmas
 
 
 def published_sigmas(steps: int = 120) -> Tensor:

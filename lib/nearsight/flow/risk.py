@@ -10,10 +10,10 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
-from .. import checks
-from ..denoisers import EmpiricalDenoiser
-from ..denoisers.compose import Denoiser
-from ..gaps import denoising_error
+from nearsight import checks
+from nearsight.denoisers import EmpiricalDenoiser
+from nearsight.denoisers.compose import Denoiser
+from nearsight.gaps import denoising_error
 
 _LARGEST = 40.0  # blurs are sought up to here: four radii of the default ring
 

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from .. import checks
-from ..quadrature import polar
+from nearsight import checks
+from nearsight.quadrature import polar
 
 
 def bhattacharyya(ratio: Tensor, dimension: int) -> Tensor:

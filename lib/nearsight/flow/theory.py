@@ -13,10 +13,10 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from .. import checks
-from ..denoisers import EmpiricalDenoiser
-from ..gaps import generalization_gap
-from ..quadrature import polar
+from nearsight import checks
+from nearsight.denoisers import EmpiricalDenoiser
+from nearsight.gaps import generalization_gap
+from nearsight.quadrature import polar
 
 _NEIGHBORS = 12  # points of the flat lattice on either side; the next one is 13 spacings away
 
