@@ -1,0 +1,36 @@
+"""The linear Gaussian model, solved: the ground truth that the rest of the book can be held against."""
+
+from .divergences import fit, log_affinity, squared_bures, squared_hellinger, squared_wasserstein
+from .expectations import (
+    ExpectedDivergences,
+    ExpectedErrors,
+    expected_divergences,
+    expected_errors,
+    expected_kl,
+    expected_squared_wasserstein,
+)
+from .kernel import kernel_delta
+from nearsight.gaussian.limits import ProportionalLimits, proportional_limits
+from .one_step import one_step, one_step_limit
+from .samplers import SamplerMap, sampler_map
+
+__all__ = [
+    "ExpectedDivergences",
+    "ExpectedErrors",
+    "ProportionalLimits",
+    "SamplerMap",
+    "expected_divergences",
+    "expected_errors",
+    "expected_kl",
+    "expected_squared_wasserstein",
+    "fit",
+    "kernel_delta",
+    "log_affinity",
+    "one_step",
+    "one_step_limit",
+    "proportional_limits",
+    "sampler_map",
+    "squared_bures",
+    "squared_hellinger",
+    "squared_wasserstein",
+]
