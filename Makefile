@@ -1,0 +1,62 @@
+# From nothing to a built book: `make book`. Everything below installs into .venv and nowhere else.
+
+PYTHON ?= python3
+# The environment's programs. One of your own: make book BIN=$CONDA_PREFIX/bin
+BIN ?= .venv/bin
+ENV := $(if $(filter .venv/bin,$(BIN)),.venv/ready)
+
+stop = { echo "nearsight: $(1)" >&2; exit 1; }
+
+.PHONY: help env book test lab runs reproduce verify run-named bench clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+env: $(ENV) ## make .venv from requirements.lock (again only when the lock or pyproject.toml changed)
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		$(call stop,$(PYTHON) is not Python 3.11 or newer; name one that is: make book PYTHON=python3.12)
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || \
+		$(call stop,$(PYTHON) could not make an environment; on Debian or Ubuntu install python3-venv.)
+	@echo "Installing the packages of requirements.lock into .venv: a few minutes."
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock || \
+		$(call stop,a package of requirements.lock could not be installed; the lines above say which and why.)
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . || \
+		$(call stop,the nearsight package itself could not be installed; the lines above say why.)
+	@touch $@
+
+book: $(ENV) ## build the book into _build/html (executes the chapters whose inputs changed)
+# A build that did not end is begun anew: its pages would be taken for good, and their warnings not be seen again.
+	@test -f _build/whole || rm -rf _build/.doctrees _build/html
+	@rm -f _build/whole
+	@$(BIN)/jupyter-book build . -n -W --keep-going || \
+		$(call stop,the book was not built; the first warning or error above says why.)
+	@$(BIN)/python tools/check_book.py
+	@touch _build/whole
+
+test: $(ENV) ## test everything: the library and the chapters and the built book in a browser
+	@$(BIN)/python -m pytest $(ARGS) || $(call stop,a test failed; the summary above says which.)
+
+lab: $(ENV) ## open JupyterLab: right-click a chapter and Open With > Notebook
+	@$(BIN)/jupyter lab
+
+runs: $(ENV) ## list the recorded runs
+	@$(BIN)/python -m nearsight runs
+
+reproduce: run-named $(ENV) ## compute a recorded run again from nothing: make reproduce RUN=name
+	@$(BIN)/python -m nearsight reproduce $(RUN)
+
+verify: run-named $(ENV) ## check a stale run by its opening stretch: make verify RUN=name
+	@$(BIN)/python -m nearsight verify $(RUN)
+
+run-named:
+	@test -n "$(RUN)" || $(call stop,say which run with RUN=name; make runs lists the names.)
+
+bench: $(ENV) ## time the library against its peers
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || $(call stop,$$script failed.); done
+
+clean: ## remove what was built (and leave .venv)
+	@rm -rf _build .pytest_cache .hypothesis
+	@find lib tests book tools -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+"""Check that every page of _toc.yml was built, and say where the book is."""
+
+import sys
+from pathlib import Path
+
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages() -> list[str]:
+    """Return the built file of each page of the table of contents, relative to _build/html."""
+    return [f"{name.removesuffix('.py')}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
+
+
+if __name__ == "__main__":
+    missing = [page for page in pages() if not (ROOT / "_build/html" / page).is_file()]
+    if missing:
+        sys.exit(f"nearsight: the book lacks {', '.join(missing)}, which _toc.yml names.")
+    print(f"The book is built: {len(pages())} pages, open _build/html/index.html")
