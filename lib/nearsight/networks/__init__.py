@@ -1,13 +1,13 @@
 """Networks that learn to denoise: raw networks, and what turns each into a denoiser(x, sigma).
 
-A raw network F(c_in x, c_noise) knows nothing of noise levels or units; `Preconditioned` and `TokenDenoiser` give it both.
-The result is a torch Module and a denoiser at once: what trains it and what measures it see the same object.
+A raw network F(c_in x, c_noise) knows nothing of noise levels or units; `Preconditioned` and `TokenDenoiser` give it
+both. The result is a torch Module and a denoiser at once: what trains it and what measures it see the same object.
 """
 
-from .depth_unet import DepthUNet, bypassed, solve_width
-from .mlp import MLP
-from .preconditioned import Preconditioned
-from .transformer import TokenDenoiser, TokenTransformer
-from .unet import UNet
+from nearsight.networks.depth_unet import DepthUNet, bypassed, solve_width
+from nearsight.networks.mlp import MLP
+from nearsight.networks.preconditioned import Preconditioned
+from nearsight.networks.transformer import TokenDenoiser, TokenTransformer
+from nearsight.networks.unet import UNet
 
 __all__ = ["MLP", "DepthUNet", "Preconditioned", "TokenDenoiser", "TokenTransformer", "UNet", "bypassed", "solve_width"]

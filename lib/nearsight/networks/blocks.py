@@ -21,8 +21,8 @@ def zeroed(layer: nn.Module) -> nn.Module:
 
 
 class NoiseEmbedding(nn.Module):
-    """Embedding [B, width] of c_noise [B]: cos and sin at log-spaced frequencies 1 ... 1000, two linear layers, SiLU after each
-    but, so that a class can still be added to it, not the last."""
+    """Embedding [B, width] of c_noise [B]: cos and sin at log-spaced frequencies 1 ... 1000, two linear layers, SiLU
+    after each but, so that a class can still be added to it, not the last."""
 
     def __init__(self, frequencies: int, width: int):
         super().__init__()
@@ -34,10 +34,11 @@ class NoiseEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block: x + conv(SiLU(norm(conv(SiLU(norm(x)))) * (1 + scale) + shift)), 3x3, 1x1 on the skip where i differs from o.
+    """Residual block: skip(x) + conv(SiLU(norm(conv(SiLU(norm(x)))) * (1 + scale) + shift)), convolutions of 3x3.
 
-    Images [B, i, H, W] and an embedding [B, e], from which scale and shift are read, to [B, o, H, W]. The second convolution
-    starts at zero, so the block starts as its skip. Parameters for i = o: 18 o^2 + (8 + 2 e) o.
+    Images [B, i, H, W] and an embedding [B, e], from which scale and shift are read, to [B, o, H, W]. The second
+    convolution starts at zero, so the block starts as its skip: the identity, or a 1x1 convolution where i differs
+    from o. Parameters for i = o: 18 o^2 + (8 + 2 e) o.
     """
 
     def __init__(self, i: int, o: int, embedding: int, groups: int):

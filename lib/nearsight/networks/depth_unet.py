@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
-from .blocks import Block, NoiseEmbedding, check_images, zeroed
+from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, zeroed
 
 EMBEDDING, GROUPS = 64, 4
 
 
 class Mid(nn.Module):
-    """The middle of the network: two residual blocks, each followed, with `context`, by its channel means through a linear layer."""
+    """The middle: two residual blocks; `context` adds, after each, its channel means through a linear layer."""
 
     def __init__(self, channels: int, context: bool):
         super().__init__()
@@ -32,10 +32,10 @@ class Mid(nn.Module):
 class DepthUNet(nn.Module):
     """Raw network F(x, c_noise) over gray images that is halved `depth` times, with `channels` channels everywhere.
 
-    A block and a convolution of stride 2 a level going down; two blocks in `mid`; the nearest neighbor, the concatenated skip
-    and a block a level coming up. The last convolution starts at zero. The receptive field is 18 * 2^depth - 5 pixels, so on
-    16-pixel images depth goes with width of view; `context` is the control for that: it lets a shallow network see the means
-    of the whole image.
+    A block and a convolution of stride 2 a level going down; two blocks in `mid`; the nearest neighbor, the
+    concatenated skip and a block a level coming up. The last convolution starts at zero. The receptive field is
+    18 * 2^depth - 5 pixels, so on 16-pixel images depth goes with width of view; `context` is the control for that: it
+    lets a shallow network see the means of the whole image.
 
     x [B, 1, H, W] with sides divisible by 2^depth, c_noise [B]; the result has x's shape. Raises ValueError otherwise.
     Parameters: 6273 + 293 c + 36 c^2 + depth (56 c^2 + 276 c), with context 2 (c^2 + c) more; c is a multiple of 4.
@@ -66,7 +66,7 @@ class DepthUNet(nn.Module):
 
 
 def solve_width(depth: int, parameters: int) -> int:
-    """The number of channels, a multiple of 4, at which `DepthUNet(depth, channels)` has nearest to `parameters` parameters."""
+    """The width, a multiple of 4 channels, at which `DepthUNet(depth, width)` has nearest to so many parameters."""
     def distance(c: int) -> int:
         return abs(6273 + 293 * c + 36 * c**2 + depth * (56 * c**2 + 276 * c) - parameters)
     channels = 4
@@ -78,13 +78,13 @@ def solve_width(depth: int, parameters: int) -> int:
 def bypassed(denoiser: nn.Module, block: nn.Module, gain: Callable[[Tensor | float], Tensor | float]):
     """The denoiser with one of its blocks partly bypassed: h -> g(sigma) block(h) + (1 - g(sigma)) h.
 
-    `block` is a submodule of `denoiser` that keeps its first input's shape, such as `network.mid`; `gain` gives g, a number or
-    one value an event, from sigma. g = 1 is the untouched network. Returns a denoiser(x, sigma). Our reading of the mid-block
-    bypass that arXiv 2505.17560 (version 1) describes in words only.
+    `block` is a submodule of `denoiser` that keeps its first input's shape, such as `network.mid`; `gain` gives g, a
+    number or one value an event, from sigma. g = 1 is the untouched network. Returns a denoiser(x, sigma). Our reading
+    of the mid-block bypass that arXiv 2505.17560 (version 1) describes in words only.
     """
     def weakened(x: Tensor, sigma: float | Tensor) -> Tensor:
         g = torch.as_tensor(gain(sigma), dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
-        handle = block.register_forward_hook(lambda _, inputs, output: torch.lerp(inputs[0], output, g.to(output.dtype)))
+        handle = block.register_forward_hook(lambda _, inputs, out: torch.lerp(inputs[0], out, g.to(out.dtype)))
         try:
             return denoiser(x, sigma)
         finally:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .blocks import fourier, zeroed
+from nearsight.networks.blocks import fourier, zeroed
 
 
 class MLP(nn.Module):
-    """Raw network F(x, c_noise): `layers` hidden layers of `width` units with SiLU over [x, c_noise, cos and sin of 2 and 4 c_noise].
+    """Raw network F(x, c_noise): `layers` hidden layers of `width` units with SiLU.
 
-    x [B, *event] of `dimension` entries an event, c_noise [B]; the result has x's shape. The last layer starts at zero.
+    They see x [B, *event], of `dimension` entries an event, with l = c_noise [B] and the cosines and sines of 2 l and
+    4 l; the result has x's shape. The last layer starts at zero.
     Raises ValueError where the event has another number of entries.
     Parameters: (d + 6) w + (layers - 1) (w^2 + w) + (w + 1) d. Cost: as many multiplications an event.
     """

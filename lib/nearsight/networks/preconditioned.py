@@ -1,4 +1,4 @@
-"""Preconditioning: a raw network becomes a denoiser whose input, output and error all have unit scale at every noise level."""
+"""Preconditioning: a raw network becomes a denoiser, and its input and output keep unit scale at every noise level."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .. import checks
+from nearsight import checks
 
 
 class Coefficients(NamedTuple):
@@ -36,14 +36,14 @@ def coefficients(sigma: Tensor, sigma_data: float) -> Coefficients:
 class Preconditioned(nn.Module):
     """The denoiser D(x, sigma) = c_skip x + c_out F(c_in x, c_noise) of a raw network F.
 
-    `network` is called as network(c_in x [B, *event], c_noise [B]) and, where labels [B] (int64 classes) are given, with
-    them as a third argument; it returns [B, *event]. `sigma_data` is the standard deviation of one entry of the data.
-    A network whose last layer is zero starts at D = c_skip x, the Wiener filter of data N(0, sigma_data^2 I).
+    `network` is called as network(c_in x [B, *event], c_noise [B]) and, where labels [B] (int64 classes) are given,
+    with them as a third argument; it returns [B, *event]. `sigma_data` is the standard deviation of one entry of the
+    data. A network whose last layer is zero starts at D = c_skip x, the Wiener filter of data N(0, sigma_data^2 I).
 
-    Called as denoiser(x, sigma): x [B, *event], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and
-    device. The coefficients and the sum are computed in x's dtype, the network in that of its weights, so a sampler may keep
-    its state in float64. Raises ValueError for sigma < 0 or of another length, and for sigma_data <= 0.
-    Source: Karras et al. 2022 (arXiv 2206.00364), eq. 7. Cost: one call of the network.
+    Called as denoiser(x, sigma): x [B, *event], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype
+    and device. The coefficients and the sum are computed in x's dtype, the network in that of its weights, so a
+    sampler may keep its state in float64. Raises ValueError for sigma < 0 or of another length, and for
+    sigma_data <= 0. Source: Karras et al. 2022 (arXiv 2206.00364), eq. 7. Cost: one call of the network.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float = 0.5):

@@ -1,23 +1,24 @@
-"""An encoder over short strings of tokens, and the denoiser that it becomes on the clock of a variance-preserving chain."""
+"""An encoder over short strings of tokens, and the denoiser that it becomes on the clock of a VP chain."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .. import checks
-from ..noise import alpha_bar_of_sigma, vp_time
-from .blocks import fourier
+from nearsight import checks
+from nearsight.noise import alpha_bar_of_sigma, vp_time
+from nearsight.networks.blocks import fourier
 
 
 class TokenTransformer(nn.Module):
     """Raw network F(x_vp, t): logits [B, L, q] for the tokens of noisy one-hot strings x_vp [B, L, q] at time t [B].
 
-    Linear(q -> width), plus learned positions, plus Linear(32 -> width) of [cos, sin] of t at the 16 frequencies 10^(-i/4);
-    `layers` encoder layers without mask; Linear(width -> q). With `norm_first` the layers are pre-norm with GELU, and a last norm
-    follows them; without it they are post-norm with ReLU and no norm follows, as in the published network.
-    Parameters: 104,006 at the laptop scale (6, 8, 64, 3, 4, 128), 16,854,022 at the published one (6, 16, 512, 8, 4, 1024).
-    Source of the latter: Garnier-Brun et al. (arXiv 2603.03469). Raises ValueError for strings of another shape.
+    Linear(q -> width), plus learned positions, plus Linear(32 -> width) of [cos, sin] of t at the 16 frequencies
+    10^(-i/4); `layers` encoder layers without mask; Linear(width -> q). With `norm_first` the layers are pre-norm with
+    GELU, and a last norm follows them; without it they are post-norm with ReLU and no norm follows, as in the
+    published network. Parameters: 104,006 at the laptop scale (6, 8, 64, 3, 4, 128), 16,854,022 at the published one
+    (6, 16, 512, 8, 4, 1024). Source of the latter: Garnier-Brun et al. (arXiv 2603.03469). Raises ValueError for
+    strings of another shape.
     """
 
     def __init__(self, vocabulary: int, length: int, width: int, layers: int, heads: int, feedforward: int,
@@ -47,8 +48,8 @@ class TokenDenoiser(nn.Module):
         D(x, sigma) = softmax F(x / sqrt(1 + sigma^2), t(sigma))
 
     `sigmas` [T + 1] is the falling grid of the chain (`noise.vp_sigmas`) whose clock t(sigma) the network reads.
-    x [B, L, q], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and device and sums to 1 over the last axis.
-    Raises ValueError for sigma < 0. Cost: one call of the network.
+    x [B, L, q], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and device and sums to 1 over the last
+    axis. Raises ValueError for sigma < 0. Cost: one call of the network.
     """
 
     def __init__(self, network: nn.Module, sigmas: Tensor):

@@ -1,4 +1,4 @@
-"""The U-Net of study 4: one million parameters for 16-pixel images, small enough to train a family of them on a laptop."""
+"""The U-Net of study 4: a million parameters for 16-pixel images, so that a laptop can train a family of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
-from .blocks import Block, NoiseEmbedding, check_images, zeroed
+from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, zeroed
 
 EMBEDDING, GROUPS = 128, 8
 
@@ -14,14 +14,16 @@ EMBEDDING, GROUPS = 128, 8
 class UNet(nn.Module):
     """Raw network F(x, c_noise, labels=None) over gray images: a residual U-Net without attention.
 
-    One stage a multiplier, of channels * multiplier channels, each at half the resolution of the one before. A stage has one
-    residual block going down and two coming up; one block stands in the middle; a convolution of stride 2 leads down, the
-    nearest neighbor up. Everything computed on the way down is concatenated on the way up. The last convolution starts at zero.
+    One stage a multiplier, of channels * multiplier channels, each at half the resolution of the one before. A stage
+    has one residual block going down and two coming up; one block stands in the middle; a convolution of stride 2
+    leads down, the nearest neighbor up. Everything computed on the way down is concatenated on the way up. The last
+    convolution starts at zero.
 
-    x [B, 1, H, W] with sides divisible by 2^(stages - 1), c_noise [B]; the result has x's shape. With classes > 0, labels [B]
-    are int64 in 0..classes, where index `classes`, also what None stands for, means "no class": their embedding is added to
-    that of the noise. Raises ValueError for other shapes, for labels without classes and for labels out of range.
-    Parameters (no classes): 295,905, 963,777 and 2,028,449 at 16, 32 and 48 channels, which must be a multiple of 8.
+    x [B, 1, H, W] with sides divisible by 2^(stages - 1), c_noise [B]; the result has x's shape. With classes > 0,
+    labels [B] are int64 in 0..classes, where index `classes`, also what None stands for, means "no class": their
+    embedding is added to that of the noise. Raises ValueError for other shapes, for labels without classes and for
+    labels out of range. Parameters (no classes): 295,905, 963,777 and 2,028,449 at 16, 32 and 48 channels, which must
+    be a multiple of 8.
     """
 
     def __init__(self, channels: int = 32, multipliers: tuple[int, ...] = (1, 2, 2), classes: int = 0):
