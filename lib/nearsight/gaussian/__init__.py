@@ -1,7 +1,7 @@
 """The linear Gaussian model, solved: the ground truth that the rest of the book can be held against."""
 
-from .divergences import fit, log_affinity, squared_bures, squared_hellinger, squared_wasserstein
-from .expectations import (
+from nearsight.gaussian.divergences import fit, log_affinity, squared_bures, squared_hellinger, squared_wasserstein
+from nearsight.gaussian.expectations import (
     ExpectedDivergences,
     ExpectedErrors,
     expected_divergences,
@@ -9,10 +9,10 @@ from .expectations import (
     expected_kl,
     expected_squared_wasserstein,
 )
-from .kernel import kernel_delta
+from nearsight.gaussian.kernel import kernel_delta
 from nearsight.gaussian.limits import ProportionalLimits, proportional_limits
-from .one_step import one_step, one_step_limit
-from .samplers import SamplerMap, sampler_map
+from nearsight.gaussian.one_step import one_step, one_step_limit
+from nearsight.gaussian.samplers import SamplerMap, sampler_map
 
 __all__ = [
     "ExpectedDivergences",
