@@ -1,0 +1,225 @@
+"""Whose images do samples sit near? Counted, and judged by the exact law of a random deal.
+
+If samples do not depend on which images of a pool of 2n were trained on, the training half is a hand of n cards dealt
+from 2n. Samples that share a nearest image, their owner, stand or fall together: they are one coin, not several.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binomtest, norm
+from torch import Tensor
+
+from nearsight import checks
+from nearsight.intervals import wilson
+from nearsight.proximity import nearest
+
+_LARGEST_COST = 5e9  # additions that the exact law may take: some seconds
+
+
+@dataclass(frozen=True)
+class Deal:
+    """A hand's observed sum against its law: two-sided `p_value`, tails `lower` and `upper`, `variance`, and whether
+    the law was enumerated (`exact`) or replaced by the normal one."""
+
+    observed: int
+    p_value: float
+    lower: float
+    upper: float
+    variance: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The share of `count` samples nearer to their own half, `ties` counting half, and its test.
+
+    `effective` is the number of independent coins with the variance of the deal, min(u, u^2 / (4 Var K)) for u untied
+    samples. `p_value_independent` takes every sample for a coin of its own: for comparison only.
+    """
+
+    preference: float
+    count: int
+    ties: int
+    effective: float
+    deal: Deal
+    p_value_independent: float
+
+    @property
+    def p_value(self) -> float:
+        """The two-sided p-value of the deal test."""
+        return self.deal.p_value
+
+    @property
+    def low(self) -> float:
+        """The lower 95 % bound of the preference."""
+        return self.interval()[0]
+
+    @property
+    def high(self) -> float:
+        """The upper 95 % bound of the preference."""
+        return self.interval()[1]
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Wilson's interval for the untied share with `effective` as its count, mapped back to the preference."""
+        untied = self.count - self.ties
+        share = (self.preference * self.count - self.ties / 2) / max(untied, 1)
+        bounds = wilson(share * self.effective, self.effective, level)
+        return tuple((self.ties / 2 + untied * bound) / self.count for bound in bounds)
+
+
+@dataclass(frozen=True)
+class ProximityBias(Preference):
+    """A `Preference` for the training half, with each sample's distances to both halves [m]."""
+
+    train_distance: Tensor
+    holdout_distance: Tensor
+
+
+@dataclass(frozen=True)
+class OwnOther(Preference):
+    """A `Preference` of two models' samples for their own training sets, with both distances [2, m], model A first."""
+
+    own_distance: Tensor
+    other_distance: Tensor
+
+
+def deal_law(weights, hand: int) -> tuple[Tensor, Tensor]:
+    """The law of sum_j w_j b_j over random hands of `hand` cards out of 2 hand: its values [k] and their probabilities [k].
+
+    `weights` are whole numbers, one a card; cards left out weigh nothing. Dealt card by card: with t cards seen and a of
+    them taken, the next is taken with probability (hand - a) / (2 hand - t). All terms are positive, so that even the
+    far tail has full relative precision.
+
+    Cost: (non-zero weights)^2 sum |w| / 4 additions.
+    """
+    weights = _weights(weights, hand).tolist()
+    size = (len(weights) + 1) * (sum(map(abs, weights)) + 1)
+    buffers = torch.empty(2, size, dtype=torch.float64)
+    table = torch.ones(1, 1, dtype=torch.float64)  # probability of [cards taken, sum less its least value]
+    for seen, weight in enumerate(weights):
+        taken, width = table.shape
+        take = (hand - torch.arange(taken, dtype=torch.float64)).clamp(min=0)[:, None] / (2 * hand - seen)
+        shape = taken + 1, width + abs(weight)
+        dealt = buffers[seen % 2, :math.prod(shape)].view(shape).zero_()
+        left, right = max(-weight, 0), max(weight, 0)
+        dealt[:-1, left:left + width].addcmul_(table, 1 - take)
+        dealt[1:, right:right + width].addcmul_(table, take)
+        table = dealt
+    lowest = sum(weight for weight in weights if weight < 0)
+    return lowest + torch.arange(table.shape[1]), table.sum(0)
+
+
+def deal_test(weights, hand: int, observed: int) -> Deal:
+    """Is the sum of a hand's weights extreme among random hands of `hand` cards out of 2 hand?
+
+    p = P(|K' - W/2| >= |K - W/2|), W = sum of `weights` (whole numbers, signed; cards left out weigh nothing),
+    Var K' = 1/4 2n/(2n - 1) (sum w^2 - W^2/(2n)). With unit weights this is the hypergeometric test, and as `hand`
+    grows the binomial sign test. Where `deal_law` would cost more than 5e9 additions, the normal law with the exact
+    variance and a continuity correction takes its place, and `exact` is False.
+    """
+    weights = _weights(weights, hand)
+    total, lowest = int(weights.sum()), int(weights.clamp(max=0).sum())
+    if observed != int(observed) or not lowest <= observed <= total - lowest:
+        raise ValueError(f"observed is {observed}; expected a whole number that a hand can sum to, from {lowest} to "
+                         f"{total - lowest}.")
+    variance = (int(weights.square().sum()) - total**2 / (2 * hand)) / 4 * (2 * hand) / (2 * hand - 1)
+    exact = len(weights)**2 * float(weights.abs().sum()) / 4 <= _LARGEST_COST
+    if variance <= 0:  # cards of one weight: every hand sums to the same
+        tails = 1.0, 1.0, 1.0
+    elif exact:
+        values, probabilities = deal_law(weights, hand)
+        outside = (2 * values - total).abs() >= abs(2 * observed - total)
+        tails = [probabilities[event].sum() for event in (outside, values <= observed, values >= observed)]
+    else:
+        shift, spread = observed - total / 2, math.sqrt(variance)
+        tails = (2 * norm.sf(max(abs(shift) - 0.5, 0) / spread),
+                 norm.cdf((shift + 0.5) / spread), norm.sf((shift - 0.5) / spread))
+    p_value, lower, upper = (min(1.0, float(tail)) for tail in tails)
+    return Deal(int(observed), p_value, lower, upper, variance, exact)
+
+
+def proximity_bias(samples: Tensor, train: Tensor, holdout: Tensor) -> ProximityBias:
+    """Do samples [m, *event] sit nearer to the training half than to an exchangeable held-out half of equal size?
+
+    preference = (wins + ties/2) / m, a win being d(sample, train) < d(sample, holdout) in L2. Judged by `deal_test` on
+    the numbers of untied samples that each pooled image owns; ties are left out of the test. Swapping the halves gives
+    1 - preference, the mirrored interval and the same p-value.
+
+    Warns when more than 20 % of the samples are ties and when fewer than 30 samples are effective. Source: study 4.
+    """
+    _halves(train, holdout, "train", "holdout")
+    wins, ties, owners, distances = _owners(samples, train, holdout)
+    deal = deal_test(owners, len(train), wins)
+    return ProximityBias(*_summary(wins, ties, len(samples), deal), *distances)
+
+
+def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor) -> OwnOther:
+    """Do two models' samples [m, *event], from the same latents, each sit nearer to their own model's training set?
+
+    preference = (share of A's samples nearer to set A + share of B's nearer to set B) / 2. An image weighs in the deal
+    what it owns of A's samples less what it owns of B's: hubs cancel, and two models that make the same samples have
+    p = 1. Swapping the models changes nothing. Warnings as in `proximity_bias`. Source: study 4.
+    """
+    _halves(set_a, set_b, "set_a", "set_b")
+    if len(samples_a) != len(samples_b):
+        raise ValueError(f"samples_a holds {len(samples_a)} events and samples_b {len(samples_b)}; expected equally "
+                         "many: draw both from the same latents.")
+    wins_a, ties_a, owners_a, distances_a = _owners(samples_a, set_a, set_b)
+    losses_b, ties_b, owners_b, distances_b = _owners(samples_b, set_a, set_b)
+    wins_b = len(samples_b) - ties_b - losses_b
+    deal = deal_test(owners_a - owners_b, len(set_a), wins_a - losses_b)
+    own, other = torch.stack([distances_a[0], distances_b[1]]), torch.stack([distances_a[1], distances_b[0]])
+    return OwnOther(*_summary(wins_a + wins_b, ties_a + ties_b, 2 * len(samples_a), deal), own, other)
+
+
+def _owners(samples: Tensor, first: Tensor, second: Tensor):
+    """Samples nearer to `first`, ties, the untied samples that each image of the pool owns [2n], both distances."""
+    near_first, near_second = nearest(samples, first), nearest(samples, second)
+    first_distance, second_distance = near_first.distance[:, 0], near_second.distance[:, 0]
+    untied = first_distance != second_distance
+    wins = first_distance < second_distance
+    owner = torch.where(wins, near_first.index[:, 0], len(first) + near_second.index[:, 0])
+    owners = torch.bincount(owner[untied], minlength=2 * len(first))
+    return int(wins.sum()), int((~untied).sum()), owners, (first_distance, second_distance)
+
+
+def _summary(wins: int, ties: int, count: int, deal: Deal):
+    """The fields of `Preference`, with the warnings that it deserves."""
+    untied = count - ties
+    effective = min(untied, untied**2 / (4 * deal.variance)) if deal.variance > 0 else untied
+    if ties > 0.2 * count:
+        warnings.warn(f"{ties} of {count} samples are as near to one half as to the other; they are left out of the "
+                      "test: look for images that occur in both halves, or for a distance that takes few values.",
+                      stacklevel=3)
+    if effective < 30:
+        warnings.warn(f"{count} samples weigh as much as {effective:.1f} independent ones, since they share their "
+                      "nearest images: the interval is rough; use larger halves rather than more samples.",
+                      stacklevel=3)
+    independent = binomtest(wins, untied).pvalue if untied else 1.0
+    return (wins + ties / 2) / count, count, ties, float(effective), deal, float(independent)
+
+
+def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
+    checks.points(first, first_name)
+    checks.points(second, second_name)
+    if len(first) != len(second):
+        many, few = max(len(first), len(second)), min(len(first), len(second))
+        raise ValueError(f"{first_name} holds {len(first)} events and {second_name} {len(second)}; expected equally "
+                         f"many: compare with {few} of the {many} drawn at random, the null stays exact.")
+
+
+def _weights(weights, hand: int) -> Tensor:
+    """The non-zero weights, small ones first so that the table of the law grows late."""
+    cards = torch.as_tensor(weights).cpu()
+    if cards.ndim != 1 or cards.is_floating_point() or cards.is_complex():
+        raise TypeError(f"weights have dtype {cards.dtype} and shape {list(cards.shape)}; expected a vector of whole "
+                        "numbers: count the samples that each card owns.")
+    if not (hand >= 1 and len(cards) <= 2 * hand):
+        raise ValueError(f"{len(cards)} cards for a hand of {hand}; expected at most two hands, {2 * hand} cards.")
+    cards = cards[cards != 0].long()
+    return cards[cards.abs().argsort()]

@@ -1,0 +1,247 @@
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest, hypergeom, kstest
+
+from nearsight import dealing
+from nearsight.datasets import fashion_mnist
+from nearsight.dealing import deal_law, deal_test, own_other, proximity_bias
+from nearsight.proximity import nearest
+
+ALPHAS = (0.01, 0.05, 0.1, 0.3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 5), st.data())
+def test_deal_test_is_the_enumeration_of_all_hands(hand, data):
+    weights = data.draw(st.lists(st.integers(-4, 6), min_size=2 * hand, max_size=2 * hand))
+    sums = np.array([sum(cards) for cards in combinations(weights, hand)])
+    observed = int(data.draw(st.sampled_from(list(sums))))
+    deal = deal_test(weights, hand, observed)
+    middle = sum(weights) / 2
+    assert deal.exact
+    assert deal.p_value == pytest.approx(np.mean(abs(sums - middle) >= abs(observed - middle)), abs=1e-12)
+    assert deal.lower == pytest.approx(np.mean(sums <= observed), abs=1e-12)
+    assert deal.upper == pytest.approx(np.mean(sums >= observed), abs=1e-12)
+    assert deal.variance == pytest.approx(sums.var(), abs=1e-12)
+
+
+@pytest.mark.parametrize("weights, hand, observed, p_value", [
+    ([2, 1], 3, 3, 0.4), ([1, 1, 1], 3, 3, 0.1), ([4, 2, 1, 1], 8, 6, 0.58974), ([1] * 40, 500, 30, 0.0018083),
+    ([1] * 40, 10**9, 30, 0.0022214),
+])
+def test_deals_done_by_hand(weights, hand, observed, p_value):
+    assert deal_test(weights, hand, observed).p_value == pytest.approx(p_value, rel=3e-5)
+
+
+@pytest.mark.parametrize("hand, cards", [(7, 14), (40, 31), (500, 300)])
+def test_unit_weights_give_the_hypergeometric_law_down_to_its_far_tail(hand, cards):
+    values, probabilities = deal_law(torch.ones(cards, dtype=torch.int64), hand)
+    np.testing.assert_allclose(probabilities, hypergeom(2 * hand, cards, hand).pmf(values), rtol=1e-9, atol=1e-300)
+
+
+def test_distinct_owners_in_a_vast_pool_give_the_binomial_sign_test():
+    for wins in (20, 26, 33):
+        expected = binomtest(wins, 40).pvalue
+        assert deal_test([1] * 40, 10**9, wins).p_value == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_normal_law_stands_in_where_the_exact_one_costs_too_much(monkeypatch):
+    weights = torch.arange(1, 121)
+    exact = [deal_test(weights, 200, observed) for observed in (3000, 3630, 4000, 4400)]
+    monkeypatch.setattr(dealing, "_LARGEST_COST", 0)
+    for deal in exact:
+        normal = deal_test(weights, 200, deal.observed)
+        assert deal.exact and not normal.exact
+        assert normal.variance == deal.variance
+        for name in ("p_value", "lower", "upper"):
+            assert getattr(normal, name) == pytest.approx(getattr(deal, name), abs=2e-3)
+
+
+def test_cards_of_one_weight_cannot_vary():
+    for hand in (3, 10**4):
+        deal = deal_test(torch.full((2 * hand,), 2), hand, 2 * hand)
+        assert (deal.variance, deal.p_value, deal.lower, deal.upper) == (0, 1, 1, 1)
+
+
+def test_ties_count_half_in_the_preference_and_not_at_all_in_the_test():
+    owners = 10.0 * torch.arange(500.0)[:, None]
+    train, holdout = owners, owners + 10_000
+    samples = torch.cat([train[:30] + 1, holdout[:10] + 1, torch.full((60, 1), 10_000 / 2 + 4990 / 2)])
+    with pytest.warns(UserWarning, match="60 of 100 samples are as near"):
+        bias = proximity_bias(samples, train, holdout)
+    assert (bias.preference, bias.ties, bias.effective) == (0.6, 60, 40)
+    assert bias.p_value == pytest.approx(0.0018083, rel=3e-5)
+    assert bias.p_value_independent == pytest.approx(0.0022214, rel=3e-5)
+    assert (bias.low, bias.high) == pytest.approx(((30 + 40 * 0.5981) / 100, (30 + 40 * 0.8581) / 100), abs=5e-5)
+
+
+def fashion():
+    return fashion_mnist("pool", resolution=16).images, fashion_mnist("test", resolution=16).images
+
+
+@pytest.mark.parametrize("count, blocks, preference, train, holdout, p_value, independent, interval", [
+    (512, (0, 1), 0.498047, 2.86487, 2.86796, 0.970, 0.965, (0.448, 0.548)),
+    (512, (2, 3), 0.484375, 2.86051, 2.87217, 0.568, None, None),
+    (1024, (0, 1), 0.493164, None, None, 0.756, None, None),
+])
+def test_unseen_photographs_prefer_neither_of_two_blocks(count, blocks, preference, train, holdout, p_value,
+                                                         independent, interval):
+    pool, test = fashion()
+    halves = [pool[512 * block:512 * (block + 1)] for block in blocks]
+    bias = proximity_bias(test[:count], *halves)
+    assert bias.preference == pytest.approx(preference, abs=5e-7)
+    assert bias.p_value == pytest.approx(p_value, abs=5e-4)
+    if train:
+        assert bias.train_distance.mean() == pytest.approx(train, abs=6e-6)
+        assert bias.holdout_distance.mean() == pytest.approx(holdout, abs=6e-6)
+    if independent:
+        assert bias.p_value_independent == pytest.approx(independent, abs=5e-4)
+        assert (bias.low, bias.high) == pytest.approx(interval, abs=5e-4)
+
+
+@pytest.mark.parametrize("n, m, deviation, binomial_rejects", [
+    (512, 512, 0.0262, 0.096), (512, 1024, 0.0206, 0.137), (256, 1024, 0.0246, 0.212)])
+def test_on_photographs_the_deal_test_keeps_its_level_and_the_binomial_test_does_not(n, m, deviation,
+                                                                                    binomial_rejects):
+    images = fashion_mnist("train", resolution=16).images
+    rng = np.random.default_rng(n + m)
+    p_values, naive, preferences = [], [], []
+    for _ in range(6):
+        drawn = images[rng.choice(len(images), 2 * n + m, replace=False)]
+        owned = torch.bincount(nearest(drawn[2 * n:], drawn[:2 * n]).index[:, 0], minlength=2 * n)
+        values, probabilities = deal_law(owned, n)
+        for _ in range(400):
+            wins = int(owned[rng.permutation(2 * n)[:n]].sum())
+            p_values.append(float(probabilities[(2 * values - m).abs() >= abs(2 * wins - m)].sum()))
+            naive.append(min(1, 2 * binom.cdf(min(wins, m - wins), m, 0.5)))
+            preferences.append(wins / m)
+    p_values, error = np.array(p_values), np.sqrt(np.array(ALPHAS) * (1 - np.array(ALPHAS)) / 2400)
+    for alpha, three in zip(ALPHAS, 3 * error):
+        assert np.mean(p_values <= alpha) <= alpha + three
+    assert np.mean(p_values <= 0.05) >= 0.05 - 3 * error[1] - 0.004
+    assert np.std(preferences) == pytest.approx(deviation, rel=0.08)
+    assert np.mean(np.array(naive) <= 0.05) == pytest.approx(binomial_rejects, abs=0.035)
+
+
+def test_under_the_null_p_values_are_uniform_and_intervals_hold_one_half_despite_hubs():
+    generator = torch.Generator().manual_seed(1)
+    p_values, held = [], 0
+    for _ in range(600):
+        pool = torch.randn(400, 16, generator=generator)
+        samples = 0.9 * torch.randn(300, 16, generator=generator)
+        bias = proximity_bias(samples, pool[:200], pool[200:])
+        p_values.append(bias.p_value)
+        held += bias.low <= 0.5 <= bias.high
+    p_values = np.array(p_values)
+    for alpha in ALPHAS:
+        assert np.mean(p_values <= alpha) <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / 600)
+    assert kstest(p_values, "uniform").pvalue > 0.01
+    assert abs(held / 600 - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / 600)
+
+
+def planted(preference, count, generator):
+    """Sites far apart, each with a training image, a held-out image and a sample that picks the former's side."""
+    sites = 100.0 * torch.arange(count)[:, None]
+    side = torch.where(torch.rand(count, 1, generator=generator) < preference, -1.0, 1.0)
+    return sites + 0.5 * side, sites - 1, sites + 1
+
+
+def test_planted_preferences_are_covered_by_the_interval_and_found_with_the_computed_power():
+    count, preference, repeats = 120, 0.6, 500
+    law, wins = hypergeom(2 * count, count, count), np.arange(count + 1)
+    p_values = np.array([law.pmf(wins)[abs(wins - count / 2) >= abs(k - count / 2)].sum() for k in wins])
+    power = binom(count, preference).pmf(wins)[p_values <= 0.05].sum()
+    generator = torch.Generator().manual_seed(2)
+    results = [proximity_bias(*planted(preference, count, generator)) for _ in range(repeats)]
+    found = np.mean([result.p_value <= 0.05 for result in results])
+    held = np.mean([result.low <= preference <= result.high for result in results])
+    assert abs(found - power) <= 3 * math.sqrt(power * (1 - power) / repeats)
+    assert abs(held - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / repeats)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_swapping_halves_mirrors_and_order_scale_and_rotation_do_not_matter(seed):
+    generator = torch.Generator().manual_seed(seed)
+    train, holdout = torch.randn(2, 60, 5, generator=generator, dtype=torch.float64)
+    samples = torch.randn(90, 5, generator=generator, dtype=torch.float64)
+    bias, swapped = proximity_bias(samples, train, holdout), proximity_bias(samples, holdout, train)
+    assert swapped.preference == pytest.approx(1 - bias.preference, abs=1e-12)
+    assert (swapped.low, swapped.high) == pytest.approx((1 - bias.high, 1 - bias.low), abs=1e-12)
+    assert swapped.p_value == pytest.approx(bias.p_value, rel=1e-9)
+    assert torch.equal(swapped.train_distance, bias.holdout_distance)
+    rotation = torch.linalg.qr(torch.randn(5, 5, generator=generator, dtype=torch.float64)).Q
+    shuffled = [points[torch.randperm(len(points), generator=generator)] for points in (samples, train, holdout)]
+    moved = proximity_bias(*[7 * points @ rotation + 1 for points in shuffled])
+    assert moved.preference == bias.preference
+    assert moved.p_value == pytest.approx(bias.p_value, rel=1e-9)
+
+
+def test_one_attractor_is_one_coin():
+    generator = torch.Generator().manual_seed(3)
+    train, holdout = torch.randn(2, 50, 8, generator=generator)
+    with pytest.warns(UserWarning, match="1.0 independent"):
+        bias = proximity_bias(train[:1].repeat(400, 1) + 1e-3, train, holdout)
+    assert (bias.preference, bias.p_value, bias.deal.upper) == (1, 1, 0.5)
+    assert bias.effective == pytest.approx(99 / 99)
+
+
+def test_own_preference_is_the_mean_of_both_models_shares():
+    generator = torch.Generator().manual_seed(4)
+    set_a, set_b = torch.randn(2, 80, 6, generator=generator)
+    samples = torch.randn(120, 6, generator=generator)
+    samples_a = samples + 0.3 * (set_a[nearest(samples, set_a).index[:, 0]] - samples)
+    samples_b = samples + 0.3 * (set_b[nearest(samples, set_b).index[:, 0]] - samples)
+    pair = own_other(samples_a, samples_b, set_a, set_b)
+    alone = proximity_bias(samples_a, set_a, set_b), proximity_bias(samples_b, set_b, set_a)
+    assert pair.preference == pytest.approx(sum(bias.preference for bias in alone) / 2, abs=1e-12)
+    assert torch.equal(pair.own_distance, torch.stack([bias.train_distance for bias in alone]))
+    assert torch.equal(pair.other_distance, torch.stack([bias.holdout_distance for bias in alone]))
+    assert pair.p_value < 1e-4 and pair.low > 0.5
+    swapped = own_other(samples_b, samples_a, set_b, set_a)
+    assert (swapped.preference, swapped.low, swapped.high) == (pair.preference, pair.low, pair.high)
+    assert swapped.p_value == pytest.approx(pair.p_value, rel=1e-9)
+
+
+def test_two_models_that_make_the_same_samples_have_no_preference_at_all():
+    generator = torch.Generator().manual_seed(5)
+    set_a, set_b = torch.randn(2, 40, 3, generator=generator)
+    samples = set_a.repeat(2, 1)
+    pair = own_other(samples, samples, set_a, set_b)
+    assert (pair.preference, pair.p_value, pair.deal.variance) == (0.5, 1, 0)
+
+
+def test_under_the_null_the_paired_p_values_keep_their_level():
+    generator = torch.Generator().manual_seed(6)
+    p_values, held = [], 0
+    for _ in range(400):
+        pool = torch.randn(120, 20, generator=generator)
+        shared = 0.8 * torch.randn(150, 20, generator=generator)
+        samples = [shared + 0.4 * torch.randn(150, 20, generator=generator) for _ in range(2)]
+        pair = own_other(*samples, pool[:60], pool[60:])
+        p_values.append(pair.p_value)
+        held += pair.low <= 0.5 <= pair.high
+    for alpha in ALPHAS:
+        assert np.mean(np.array(p_values) <= alpha) <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / 400)
+    assert held / 400 >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda x: proximity_bias(x, x, x[:5]), ValueError, "compare with 5 of the 8 drawn at random"),
+    (lambda x: proximity_bias(x, x[:, :1], x[:, :1]), ValueError, "expected equal shapes"),
+    (lambda x: proximity_bias(x.int(), x, x), TypeError, "floating point"),
+    (lambda x: proximity_bias(x, x, x * math.inf), ValueError, "NaN or infinite"),
+    (lambda x: own_other(x, x[:3], x, x), ValueError, "from the same latents"),
+    (lambda x: deal_test([0.5, 1], 3, 1), TypeError, "whole numbers"),
+    (lambda x: deal_test([1] * 7, 3, 1), ValueError, "at most two hands"),
+    (lambda x: deal_test([1, 1], 3, 5), ValueError, "from 0 to 2"),
+])
+def test_bad_input_is_refused_with_a_sentence(call, error, words):
+    with pytest.raises(error, match=words):
+        call(torch.rand(8, 3, generator=torch.Generator().manual_seed(0)))
