@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom, binomtest
 
-from nearsight.intervals import clopper_pearson, wilson
+from nearsight.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, wilson
 
 
 @pytest.mark.parametrize("successes, count, low, high", [
@@ -56,3 +57,58 @@ def test_impossible_counts_and_levels_are_refused(arguments):
     for interval in (wilson, clopper_pearson):
         with pytest.raises(ValueError, match="expected"):
             interval(*arguments)
+
+
+def test_hanley_mcneil_has_the_spread_and_the_coverage_of_exponential_scores():
+    rng, area, repeats = np.random.default_rng(0), 0.7, 2000
+    members = rng.exponential(area / (1 - area), (repeats, 30, 1))
+    outsiders = rng.exponential(1.0, (repeats, 1, 90))
+    areas = (members > outsiders).mean((1, 2))
+    low, high = hanley_mcneil(area, 30, 90, level=0.6826894921370859)
+    assert (high - low) / 2 == pytest.approx(areas.std(), rel=3 / math.sqrt(2 * repeats))
+    bounds = np.array([hanley_mcneil(auc, 30, 90) for auc in areas])
+    held = np.mean((bounds[:, 0] <= area) & (area <= bounds[:, 1]))
+    assert abs(held - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / repeats)
+
+
+def test_leaving_one_out_of_a_mean_gives_the_textbook_standard_error():
+    values = torch.randn(9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    estimate = leave_one_out(lambda rows: values[rows].mean(0), range(9))
+    torch.testing.assert_close(estimate.value, values.mean(0))
+    torch.testing.assert_close(estimate.error, values.std(0) / 3)
+
+
+def test_leaving_the_only_unit_out_leaves_the_error_unknown():
+    assert leave_one_out(lambda units: sum(units) / len(units) if units else math.nan, [2.0]).error.isnan()
+
+
+def test_the_gap_band_holds_the_whole_curve_in_ninety_five_percent_of_repeats():
+    generator = torch.Generator().manual_seed(0)
+    levels, count, repeats, held = torch.linspace(0.5, 1.5, 6)[:, None], 250, 400, 0
+    for _ in range(repeats):
+        shared = torch.randn(1, count, generator=generator)
+        train, holdout = (levels + 0.3 * shared + 0.4 * torch.randn(6, count, generator=generator) for _ in range(2))
+        low, high = gap_band(4 + train, 4 + 1.2 * holdout, generator, resamples=500)
+        truth = (0.2 * levels / (4 + levels)).flatten()
+        held += bool(((low <= truth) & (truth <= high)).all())
+    assert abs(held / repeats - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / repeats)
+
+
+def test_the_gap_of_a_set_against_its_own_copy_has_no_band():
+    errors = torch.rand(3, 40, generator=torch.Generator().manual_seed(1))
+    low, high = gap_band(errors, errors.clone(), torch.Generator().manual_seed(2))
+    assert torch.equal(low, torch.zeros(3)) and torch.equal(high, torch.zeros(3))
+
+
+def test_a_level_without_training_error_leaves_the_band_of_the_others_alone():
+    train, holdout = torch.rand(2, 3, 40, generator=torch.Generator().manual_seed(3)) + 0.1
+    low, high = gap_band(train[1:], holdout[1:], torch.Generator().manual_seed(4))
+    train[0] = 0
+    wide = gap_band(train, holdout, torch.Generator().manual_seed(4))
+    assert wide[0][0].isnan() and wide[1][0].isnan()
+    torch.testing.assert_close((wide[0][1:], wide[1][1:]), (low, high))
+
+
+def test_the_band_refuses_points_that_are_not_paired():
+    with pytest.raises(ValueError, match="pair as many"):
+        gap_band(torch.rand(3, 5), torch.rand(3, 6), torch.Generator())

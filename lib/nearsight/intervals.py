@@ -1,12 +1,26 @@
-"""Intervals: for a share, for a statistic of blocks, and for a whole curve at once."""
+"""Intervals: for a share, for the area under a ROC curve, for a statistic of blocks, and for a whole curve at once."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 
+import torch
 from scipy.stats import beta, norm
+from torch import Generator, Tensor
 
 from nearsight import checks
+
+_ENTRIES = 2**22  # entries of a block of resampled counts
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A float64 `value` of any shape with its standard `error` (nan where the data cannot tell)."""
+
+    value: Tensor
+    error: Tensor
 
 
 def wilson(successes: float, count: float, level: float = 0.95) -> tuple[float, float]:
@@ -39,6 +53,76 @@ def clopper_pearson(successes: int, count: int, level: float = 0.95) -> tuple[fl
     low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, count - successes + 1))
     high = 1.0 if successes == count else float(beta.ppf(1 - tail, successes + 1, count - successes))
     return low, high
+
+
+def hanley_mcneil(auc: float, members: int, outsiders: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the area under a ROC curve that was read off `members` positives and `outsiders` negatives.
+
+    auc +- z se, clipped to [0, 1], with n1 n0 se^2 = A (1 - A) + (n1 - 1)(A/(2 - A) - A^2) + (n0 - 1)(2 A^2/(1 + A) - A^2).
+    At A = 0 and A = 1 it has no width, whatever the counts.
+
+    Source: Hanley and McNeil 1982, Radiology 143, 29.
+    """
+    _trials(auc, 1)
+    if min(members, outsiders) < 1:
+        raise ValueError(f"{members} members and {outsiders} outsiders; expected at least one of each.")
+    variance = (auc * (1 - auc) + (members - 1) * (auc / (2 - auc) - auc**2)
+                + (outsiders - 1) * (2 * auc**2 / (1 + auc) - auc**2)) / (members * outsiders)
+    reach = float(norm.ppf((1 + _level(level)) / 2)) * math.sqrt(max(variance, 0))
+    return max(0.0, auc - reach), min(1.0, auc + reach)
+
+
+def leave_one_out(statistic: Callable[[list], Tensor | float], units: Iterable[Hashable]) -> Estimate:
+    """A statistic of B distinct units with its jackknife standard error.
+
+    error^2 = (B - 1)/B sum_i (t_i - mean t)^2, t_i the statistic without unit i. The unit is what was drawn anew: here
+    mostly a block of training data, since all pairs of networks that share a block vary together. A statistic that is nan
+    for too few units makes the error nan.
+
+    Source: Efron and Stein 1981, Ann. Stat. 9, 586. Cost: B + 1 calls of `statistic`.
+    """
+    units = list(units)
+    without = [[other for other in units if other != unit] for unit in units]
+    value, *left = (torch.as_tensor(statistic(chosen), dtype=torch.float64) for chosen in [units, *without])
+    left = torch.stack(left)
+    square = (left - left.mean(0)).square().sum(0) * (len(units) - 1) / len(units)
+    return Estimate(value, square.sqrt())
+
+
+def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator, resamples: int = 2000,
+             level: float = 0.95) -> tuple[Tensor, Tensor]:
+    """A band (low [S], high [S]) that holds the whole curve of the relative gap G = (holdout - train)/train at once.
+
+    `train_errors` and `holdout_errors` [S, N] are errors of single points; the i-th of both are a pair that shares its
+    noise, and pairs are resampled. The band is G +- q sd, sd [S] the deviation of the resampled gaps G*, q the `level`
+    quantile of max_sigma |G* - G| / sd (a sup-t band).
+
+    Source: Montiel Olea and Plagborg-Moller 2019, J. Appl. Econometrics 34, 1. Cost: resamples S N.
+    """
+    if train_errors.shape != holdout_errors.shape or train_errors.ndim != 2 or train_errors.shape[1] < 2:
+        raise ValueError(f"errors have shapes {list(train_errors.shape)} and {list(holdout_errors.shape)}; expected "
+                         "[S, N] twice, N >= 2: pair as many held-out as training points.")
+    _level(level)
+    errors = torch.stack([train_errors, holdout_errors]).double()
+    count = errors.shape[2]
+    gap = _relative_gap(errors.sum(2))
+    block = max(1, _ENTRIES // count)
+    resampled = []
+    for start in range(0, resamples, block):
+        picks = torch.randint(count, (min(block, resamples - start), count), generator=generator, device=errors.device)
+        counts = torch.zeros(picks.shape, dtype=torch.float64, device=errors.device)
+        counts.scatter_add_(1, picks, torch.ones_like(counts))
+        resampled.append(_relative_gap(errors @ counts.T))
+    deviation = torch.cat(resampled, 1) - gap[:, None]
+    spread = deviation.std(1)
+    studentized = (deviation.abs() / spread[:, None]).nan_to_num(0.0)  # 0/0: a gap that cannot vary, or is infinite
+    reach = studentized.amax(0).quantile(level) * spread
+    return (gap - reach).to(train_errors.dtype), (gap + reach).to(train_errors.dtype)
+
+
+def _relative_gap(errors: Tensor) -> Tensor:
+    """(holdout - train)/train for sums of errors [2, S, ...]."""
+    return (errors[1] - errors[0]) / errors[0]
 
 
 def _trials(successes: float, count: float) -> None:

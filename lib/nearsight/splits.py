@@ -1,0 +1,148 @@
+"""The sample split: how alike networks are that were trained on disjoint data, and what makes them differ.
+
+Networks are labelled (block, seed): the block of training data, and the seed of everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from nearsight import checks
+from nearsight.denoisers.compose import Denoiser
+from nearsight.intervals import Estimate, leave_one_out
+
+_BATCH = 256  # events in one call of a denoiser
+
+
+@dataclass(frozen=True)
+class SplitVariance:
+    """Mean square differences D and variance components V of a crossed layout, each an `Estimate` per entry.
+
+    data: other block, same seed. seed: same block, other seed. both: other block and other seed.
+    """
+
+    data_difference: Estimate
+    seed_difference: Estimate
+    both_difference: Estimate
+    data_variance: Estimate
+    seed_variance: Estimate
+    mixed_variance: Estimate
+
+
+def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
+    """How much of the difference between networks is due to their data, and how much to their seed.
+
+    `outputs[block, seed]` are the outputs of one network, of one shape for all: samples from shared latents, or a denoiser
+    at shared noisy events. With f = m + a_block + b_seed + c_block,seed,
+
+        V_data = (D_both - D_seed)/2     V_seed = (D_both - D_data)/2     V_mixed = (D_data + D_seed - D_both)/2
+
+    are unbiased for the mean variances of a, b and c. Standard errors leave out one block at a time: with fewer than three
+    blocks they are nan.
+
+    Raises ValueError for fewer than two blocks or seeds, or unequal shapes. Cost: (networks)^2/2 passes over the outputs.
+    """
+    shapes = {tuple(checks.points(output, f"outputs[{label}]").shape) for label, output in outputs.items()}
+    if len(shapes) > 1:
+        raise ValueError(f"outputs have the shapes {sorted(shapes)}; expected one shape for all networks.")
+    pairs = list(combinations(sorted(outputs), 2))
+    kinds = {(a, b): (a[0] != b[0], a[1] != b[1]) for a, b in pairs}
+    wanted = [(True, False), (False, True), (True, True)]  # other block or not, other seed or not
+    if not set(wanted) <= set(kinds.values()):
+        raise ValueError(f"networks {sorted(outputs)}; expected at least two blocks with two seeds in common, such as "
+                         "(0, 0), (0, 1), (1, 0), (1, 1).")
+    difference = {(a, b): (outputs[a].double() - outputs[b].double()).square().mean() for a, b in pairs}
+
+    def components(blocks: list) -> Tensor:
+        chosen = [pair for pair in pairs if pair[0][0] in blocks and pair[1][0] in blocks]
+        data, seed, both = (_mean([difference[pair] for pair in chosen if kinds[pair] == kind]) for kind in wanted)
+        return torch.stack([data, seed, both, (both - seed) / 2, (both - data) / 2, (data + seed - both) / 2])
+
+    estimate = leave_one_out(components, {block for block, _ in outputs})
+    return SplitVariance(*(Estimate(value, error) for value, error in zip(estimate.value, estimate.error)))
+
+
+def pair_mean(values: Mapping[tuple[int, int], Tensor | float]) -> Estimate:
+    """Mean over pairs of blocks of what was measured on each pair, a number or a curve, with its standard error.
+
+    Pairs that share a block share a network, so that the error leaves out one block, not one pair, at a time.
+    """
+    if not values or any(first == second for first, second in values):
+        raise ValueError(f"pairs {list(values)}; expected at least one pair (i, j) of different blocks.")
+    numbers = {pair: torch.as_tensor(value, dtype=torch.float64) for pair, value in values.items()}
+    nothing = torch.full_like(next(iter(numbers.values())), torch.nan)
+
+    def mean(blocks: list) -> Tensor:
+        return _mean([value for pair, value in numbers.items() if set(pair) <= set(blocks)], nothing)
+
+    return leave_one_out(mean, {block for pair in numbers for block in pair})
+
+
+def standardized(events: Tensor) -> Tensor:
+    """phi: each event [N, *event] less its mean over entries, divided by its L2 norm, as a row [N, d].
+
+    |phi(a) - phi(b)|^2 = 2 (1 - cos). A constant event has no direction: its row is 0.
+    """
+    rows = checks.points(events, "events").flatten(1)
+    return normalize(rows - rows.mean(1, keepdim=True), dim=1, eps=torch.finfo(rows.dtype).tiny)
+
+
+def pair_cosine(first: Tensor, second: Tensor) -> Tensor:
+    """Cosine similarity [N] of paired events [N, *event], each standardized: 1 - it is the sample-split distance."""
+    _paired(first, second)
+    return (standardized(first) * standardized(second)).sum(1)
+
+
+def convergence(first: Tensor, second: Tensor) -> float:
+    """Same-seed convergence of two models' samples [N, *event] from shared latents.
+
+        R = 1 - E |a_i - b_i|^2 / E |a_i - b_pi(i)|^2
+
+    pi a derangement of the latents, averaged over all of them: every i is then paired with every other. R = 1 where the
+    latent decides all, 0 where it decides nothing. Raises ValueError unless both hold at least two events and as many.
+    """
+    _paired(first, second, at_least=2)
+    a, b = (events.flatten(1).double() for events in (first, second))
+    center = a.mean(0)
+    a, b = a - center, b - center
+    count, paired = len(a), (a - b).square().sum()
+    everyone = count * (a.square().sum() + b.square().sum()) - 2 * a.sum(0) @ b.sum(0)
+    return float(1 - (count - 1) * paired / (everyone - paired))
+
+
+@torch.no_grad()
+def prediction_cosine(first: Denoiser, second: Denoiser, points: Tensor, sigmas: Tensor, generator: Generator,
+                      sigma_data: float | None = None) -> Tensor:
+    """Cosine similarity [S, N] of what two denoisers remove from the same noisy events x = y + sigma eps.
+
+    Of their noise predictions (x - D)/sigma, which agree trivially at large sigma, where x is all noise. With `sigma_data`,
+    of what their networks add to the skip connection, D - c_skip x, c_skip = sigma_data^2 / (sigma^2 + sigma_data^2).
+    One noise serves every sigma. Cost: S N events through each denoiser.
+    """
+    checks.points(points, "points")
+    eps = torch.randn(points.shape, generator=generator, dtype=points.dtype, device=points.device)
+    rows = []
+    for sigma in checks.grid(sigmas).tolist():
+        kept = 1.0 if sigma_data is None else sigma_data**2 / (sigma**2 + sigma_data**2)
+        parts = [[(denoiser(x, sigma) - kept * x).flatten(1) for denoiser in (first, second)]
+                 for x in (points + sigma * eps).split(_BATCH)]
+        rows.append(torch.cat([cosine_similarity(a, b) for a, b in parts]))
+    return torch.stack(rows)
+
+
+def _mean(values: list[Tensor], nothing: Tensor = torch.tensor(torch.nan)) -> Tensor:
+    return torch.stack(values).mean(0) if values else nothing
+
+
+def _paired(first: Tensor, second: Tensor, at_least: int = 1) -> None:
+    checks.points(first, "first", at_least)
+    checks.points(second, "second", at_least)
+    if first.shape != second.shape:
+        raise ValueError(f"first has shape {list(first.shape)} and second {list(second.shape)}; expected paired events: "
+                         "draw both from the same latents.")
