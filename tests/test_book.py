@@ -117,7 +117,9 @@ def test_a_chapter_offers_its_script_and_its_executed_notebook(book, documents, 
     assert {f"../_sources/{name}.py", f"../_sources/{name}.ipynb"} <= offered
     assert (book / f"_sources/{name}.py").read_text("utf8") == (ROOT / f"{name}.py").read_text("utf8")
     notebook = json.loads((book / f"_sources/{name}.ipynb").read_text("utf8"))
-    assert all(cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code)
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell["outputs"])
 
 
 def test_no_page_tells_where_it_was_built(book):

@@ -8,6 +8,10 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import jupytext
+import nbformat
+from jupyter_cache import get_cache
+
 INPUTS = ("lib/nearsight", "book/recorded", "requirements.lock")
 
 
@@ -43,13 +47,18 @@ def rewrite_prose(app, env):
 
 
 def offer_notebook(app, pagename, templatename, context, doctree):
-    """Put the executed notebook beside the page's script, in the download menu of the theme."""
-    executed = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
-    if doctree is not None and app.env.doc2path(pagename).endswith(".py"):
-        target = Path(app.outdir, "_sources", f"{pagename}.ipynb")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(executed, target)
+    """Put the executed notebook beside the page's script, in the download menu of the theme.
+
+    It comes out of the cache: the copy in _build/jupyter_execute has no outputs where the cache was used.
+    """
+    source = Path(app.env.doc2path(pagename))
+    if doctree is not None and source.suffix == ".py":
+        cache = get_cache(app.config.nb_execution_cache_path)
+        _, executed = cache.merge_match_into_notebook(jupytext.read(source, fmt="py:percent"))
         context["ipynb_source"] = f"{pagename}.ipynb"
+        target = Path(app.outdir, "_sources", context["ipynb_source"])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(executed, target)
 
 
 def setup(app):
