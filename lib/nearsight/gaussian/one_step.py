@@ -29,6 +29,14 @@ def one_step(
     returns [*batch, d] and [*batch, d, d]. Raises ValueError for fewer points, sigma < 0 or draws < 1.
     Cost O(n draws d^2), memory O(n draws d).
     """
+    mean, slope, scale = regression(points, sigma, draws, generator)
+    return mean.to(points), (scale * slope @ slope.mT).to(points)
+
+
+def regression(
+    points: Tensor, sigma: float, draws: int | None, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The parts of `one_step` in float64: mean [*batch, d] of G, slope B [*batch, d, d] and s^2 [*batch, 1, 1]."""
     values = inputs.samples(points, "points", at_least=2)
     sigma = checks.not_negative(sigma, "sigma")
     mean = values.mean(-2)
@@ -37,14 +45,13 @@ def one_step(
     if draws is None:
         sample_covariance = centered.mT @ centered / values.shape[-2]
         blurred = sample_covariance + sigma**2 * torch.eye(values.shape[-1]).to(values)
-        slope = sample_covariance @ torch.linalg.pinv(blurred, hermitian=True)
-        return mean.to(points), (scale * slope @ slope.mT).to(points)
-    clean = values.repeat_interleave(inputs.count(draws, "draws"), dim=-2)
-    noisy = clean + sigma * torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
-    noisy_mean = noisy.mean(-2)
-    slope = (torch.linalg.pinv(noisy - noisy_mean.unsqueeze(-2)) @ (clean - mean.unsqueeze(-2))).mT
-    shift = (slope @ (mean - noisy_mean).unsqueeze(-1)).squeeze(-1)
-    return (mean + shift).to(points), (scale * slope @ slope.mT).to(points)
+        return mean, sample_covariance @ torch.linalg.pinv(blurred, hermitian=True), scale
+    clean = centered.repeat_interleave(inputs.count(draws, "draws"), dim=-2)
+    noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
+    noisy = clean + sigma * noise
+    noisy_mean = noisy.mean(-2, keepdim=True)
+    slope = (torch.linalg.pinv(noisy - noisy_mean) @ clean).mT
+    return mean - (noisy_mean @ slope.mT).squeeze(-2), slope, scale
 
 
 def one_step_limit(ratio: float, sigma: float, variance: float = 1.0) -> float:
