@@ -1,4 +1,17 @@
 """Nearsight: how near does a diffusion model stay to its training data, and why?
 
-One idea: everything is a denoiser, a callable denoiser(x, sigma) -> E[y | x] for x = y + sigma * eps.
+One idea: everything is a denoiser, a callable denoiser(x, sigma) -> E[y | x] for x = y + sigma * eps, whether it is exact or
+a trained network. Every sampler and every measurement takes any of them.
 """
+
+from nearsight.dealing import proximity_bias
+from nearsight.denoisers import (EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, RingDenoiser, RingKernelDenoiser,
+                                 guided, score)
+from nearsight.gaps import denoising_error, generalization_gap
+from nearsight.noise import edm_sigmas
+from nearsight.proximity import memorized_fraction, nearest
+from nearsight.sampling import sample
+
+__all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
+           "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest", "proximity_bias",
+           "sample", "score"]
