@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 import torch
 from hypothesis import given
@@ -498,11 +499,11 @@ def server(tmp_path, monkeypatch):
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as host:
-        thread = threading.Thread(target=host.serve_forever)
+        thread = threading.Thread(target=host.serve_forever, daemon=True)
         thread.start()
         monkeypatch.setattr(cifar, "ADDRESS", f"http://127.0.0.1:{host.server_port}/cifar-10-binary.tar.gz")
         monkeypatch.setattr(cifar, "MD5", hashlib.md5(content).hexdigest())
-        monkeypatch.setattr(cifar.pooch, "os_cache", lambda name: tmp_path / "cache" / name)
+        monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache" / name)
         yield host
         host.shutdown()
         thread.join()
@@ -522,7 +523,7 @@ def test_an_archive_with_another_checksum_is_refused(server, monkeypatch):
 
 def test_a_host_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "ADDRESS", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
-    monkeypatch.setattr(cifar.pooch, "os_cache", lambda name: tmp_path)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path)
     with pytest.raises(ConnectionError, match=r"cannot be fetched .*: try the path of a copy that you have"):
         cifar10()
 

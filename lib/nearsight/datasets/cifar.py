@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pooch
 import torch
 
 from nearsight.checks import choice
@@ -69,6 +68,8 @@ def _records(content: bytes, name: str) -> np.ndarray:
 
 def _fetch() -> str:
     """The path of the archive in the user's cache, fetched if it is not there yet."""
+    import pooch  # only where it is needed: in a notebook its progress bar warns that Jupyter's widgets are missing
+
     try:
         return pooch.retrieve(ADDRESS, f"md5:{MD5}", fname="cifar-10-binary.tar.gz", path=pooch.os_cache("nearsight"))
     except OSError as error:
