@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from . import checks
-from .denoisers.compose import Denoiser
+from nearsight import checks
+from nearsight.denoisers.compose import Denoiser
 
 METRICS = ("mse", "norm")
 _ENTRIES = 2**20  # entries of one call of the denoiser: small enough for the activations of a network

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from . import checks
-from .denoisers.compose import Denoiser
+from nearsight import checks
+from nearsight.denoisers.compose import Denoiser
 
 SOLVERS = ("euler", "heun", "ancestral")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .. import checks
+from nearsight import checks
 
 Denoiser = Callable[[Tensor, "float | Tensor"], Tensor]
 

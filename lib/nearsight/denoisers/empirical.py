@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .. import checks
+from nearsight import checks
 
 _ENTRIES = 2**22  # entries of the largest temporary, so 16 MB in float32 whatever B, N and the event
 
