@@ -1,6 +1,7 @@
 """Figures beyond their page: one shown again elsewhere, and the index of all of them."""
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -68,6 +69,7 @@ class ResolveFigures(SphinxPostTransform):
         node.replace_self(link)
 
     def index(self):
+        self.env.get_domain("math").data["has_equations"][self.env.docname] = True  # captions bring mathematics along
         for docname in self.env.toctree_includes.get(self.config.root_doc, []):
             rows = [self.row(docname, number, figure) for number, figure in figures(self.env, docname)]
             if rows:
@@ -75,10 +77,11 @@ class ResolveFigures(SphinxPostTransform):
                 yield nodes.bullet_list("", *rows, classes=["figure-index"])
 
     def row(self, docname, number, figure):
-        caption = next(figure.findall(nodes.caption)).astext()
-        address = self.address(docname, figure["ids"][0])
-        link = nodes.reference("", f"Figure {number}", refuri=address, internal=True)
-        return nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(f". {caption}")))
+        link = nodes.reference("", f"Figure {number}", refuri=self.address(docname, figure["ids"][0]), internal=True)
+        caption = next(figure.findall(nodes.caption)).deepcopy()
+        for reference in caption.findall(addnodes.pending_xref):
+            reference["refdoc"] = self.env.docname
+        return nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(". "), *caption.children))
 
     def address(self, docname, target):
         return f"{self.app.builder.get_relative_uri(self.env.docname, docname)}#{target}"
