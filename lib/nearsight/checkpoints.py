@@ -28,10 +28,11 @@ class Checkpoints:
     def __init__(self, folder: Path, identity: dict):
         self.folder = Path(folder)
         self.identity = json.loads(json.dumps(identity))
-        for part in self.folder.glob(".step-*"):
-            part.unlink()  # of a write that was killed
         for step in self.steps:
             self._check_identity(self._read_seal(step)["identity"])
+        whole = {self._path(step, suffix) for step in self.steps for suffix in ("json", "safetensors")}
+        for left in {*self.folder.glob("step-*"), *self.folder.glob(".step-*")} - whole:
+            left.unlink()  # what a process left that was killed while it wrote
 
     @property
     def steps(self) -> list[int]:
@@ -49,7 +50,7 @@ class Checkpoints:
         for old in [each for each in self.steps if each not in keep][:-2]:
             # The seal goes first: without it the checkpoint does not count, whenever the process is killed.
             self._path(old, "json").unlink()
-            self._path(old, "safetensors").unlink()
+            self._path(old, "safetensors").unlink(missing_ok=True)
 
     def load(self, step: int) -> dict[str, Tensor] | None:
         """The tensors at `step`, on the CPU; None, with a warning, where the file is missing or its digest does not
@@ -77,5 +78,5 @@ class Checkpoints:
         changed = [f"{name} was {found.get(name)!r} and is {self.identity.get(name)!r}"
                    for name in names if found.get(name) != self.identity.get(name)]
         if changed:
-            raise ValueError(f"{self.folder} holds checkpoints of another run ({', '.join(changed)}); expected those of "
-                             "this one: choose another folder, or delete this one to start afresh.")
+            raise ValueError(f"{self.folder} holds checkpoints of another run ({', '.join(changed)}); expected those "
+                             "of this one: choose another folder, or delete this one to start afresh.")

@@ -56,7 +56,7 @@ def training_loss(loss: str, denoiser: nn.Module, y: Tensor, x: Tensor, sigma: T
     checks.choice(loss, "loss", LOSSES)
     given = (x, sigma) if labels is None else (x, sigma, labels)
     if loss == "cross_entropy":
-        return -(y * denoiser.log_prob(*given)).sum(-1).mean(-1)
+        return -(y * denoiser.log_probabilities(*given)).sum(-1).mean(-1)
     error = (denoiser(*given) - y).square().flatten(1).mean(1)
     if loss == "edm":
         return error * (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2

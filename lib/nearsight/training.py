@@ -97,6 +97,7 @@ class Run:
         self.network = network.to(self.device, memory_format=layout)
         self.ema = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.learning_rate, weight_decay=0.0)
+        self.averages = list(zip(self.ema.parameters(), self.network.parameters()))
         self.losses = torch.zeros(config.steps, device=self.device)
 
     @property
@@ -117,8 +118,8 @@ class Run:
             self._advance()
         if not self.losses[:step].isfinite().all():
             first = int((~self.losses[:step].isfinite()).nonzero()[0])
-            raise FloatingPointError(f"the loss is {self.losses[first]:g} at step {first}; expected a finite number: try "
-                                     "a smaller learning rate, or clip=1.")
+            raise FloatingPointError(f"the loss is {self.losses[first]:g} at step {first}; expected a finite number: "
+                                     "try a smaller learning rate, or clip=1.")
         if self.store:
             self.store.save(step, self._tensors(), keep=self.config.snapshots)
 
@@ -146,7 +147,7 @@ class Run:
         self.optimizer.step()
         rate = min(config.ema, (k + 1) / (k + 10))
         with torch.no_grad():
-            for average, weight in zip(self.ema.parameters(), self.network.parameters()):
+            for average, weight in self.averages:
                 average.lerp_(weight, 1 - rate)
         self.losses[k] = loss.detach()
         self.step += 1

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from nearsight import checks
-from nearsight.noise import alpha_bar_of_sigma, vp_time
 from nearsight.networks.blocks import fourier
+from nearsight.noise import alpha_bar_of_sigma, vp_time
 
 
 class TokenTransformer(nn.Module):
@@ -48,8 +48,8 @@ class TokenDenoiser(nn.Module):
         D(x, sigma) = softmax F(x / sqrt(1 + sigma^2), t(sigma))
 
     `sigmas` [T + 1] is the falling grid of the chain (`noise.vp_sigmas`) whose clock t(sigma) the network reads.
-    x [B, L, q], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and device and sums to 1 over the last
-    axis. Raises ValueError for sigma < 0. Cost: one call of the network.
+    x [B, L, q], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and device and sums to 1 over the
+    last axis. Raises ValueError for sigma < 0. Cost: one call of the network.
     """
 
     def __init__(self, network: nn.Module, sigmas: Tensor):
@@ -57,7 +57,7 @@ class TokenDenoiser(nn.Module):
         self.network = network
         self.register_buffer("sigmas", sigmas.clone(), persistent=False)
 
-    def log_prob(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+    def log_probabilities(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Logarithms of the probabilities, [B, L, q], for divergences without clipping."""
         level = checks.noise_level(sigma, x)
         weights = next(self.parameters()).dtype
@@ -66,4 +66,4 @@ class TokenDenoiser(nn.Module):
         return self.network(x_vp, time).to(x.dtype).log_softmax(-1)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        return self.log_prob(x, sigma).exp()
+        return self.log_probabilities(x, sigma).exp()
