@@ -17,7 +17,7 @@ from nearsight.noise import vp_sigmas
 from nearsight.objectives import LogNormal, VpClock, training_loss
 from nearsight.randomness import derived_seed, global_stream, stream
 from nearsight.recipes import draw
-from nearsight.training import Run, Training, log_steps, train
+from nearsight.training import Trainer, Training, log_steps, train
 
 CLEAN = LogNormal(mean=-40.0, std=0.0)
 
@@ -186,11 +186,12 @@ def test_the_optimizer_is_adam_and_the_average_is_its_recursion():
 
 
 def test_learning_rate_decay_and_clipping():
-    run = Run(Training(snapshots=(8,), decay="cosine", learning_rate=0.2, clip=1e-3), small, points(), None, None, "cpu")
+    config = Training(snapshots=(8,), decay="cosine", learning_rate=0.2, clip=1e-3)
+    trainer = Trainer(config, small, points(), None, None, "cpu")
     for k in range(8):
-        run.reach(k + 1)
-        assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * k / 8)))
-        norm = torch.cat([parameter.grad.flatten() for parameter in run.network.parameters()]).norm()
+        trainer.reach(k + 1)
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * k / 8)))
+        norm = torch.cat([parameter.grad.flatten() for parameter in trainer.network.parameters()]).norm()
         assert norm <= 1e-3 * 1.001
 
 
@@ -323,7 +324,7 @@ def test_bad_input_gets_a_sentence():
         train(Training(snapshots=(1,)), small, torch.zeros(4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match="has 2 classes, and labels are missing"):
         train(Training(snapshots=(1,), classes=2), small, points())
-    with pytest.raises(ValueError, match="run from 0 to 2; expected one of 0 to 1 for each of the 64 events"):
+    with pytest.raises(ValueError, match="run from 0 to 2; expected int64, one of 0 to 1 for each of the 64"):
         train(Training(snapshots=(1,), classes=2), small, points(), torch.arange(64) % 3)
     with pytest.raises(ValueError, match="every is 0; expected at least one step"):
         list(train(Training(snapshots=(1,)), small, points(), every=0))

@@ -3,7 +3,7 @@
 A checkpoint is two files. `step-N.safetensors` holds the tensors; `step-N.json`, written after it, holds their digest
 and the identity of the run. Both are replaced in one step, so a process that is killed while it writes leaves the
 earlier checkpoints as they were, and a checkpoint without its second file does not count. Nothing is pickled.
-    """
+"""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nearsight.files import sha256, write_whole
+
+NAME = "step-" + 12 * "[0-9]"
 
 
 class Checkpoints:
@@ -31,13 +33,14 @@ class Checkpoints:
         for step in self.steps:
             self._check_identity(self._read_seal(step)["identity"])
         whole = {self._path(step, suffix) for step in self.steps for suffix in ("json", "safetensors")}
-        for left in {*self.folder.glob("step-*"), *self.folder.glob(".step-*")} - whole:
-            left.unlink()  # what a process left that was killed while it wrote
+        parts = (self.folder.glob(pattern) for pattern in (f"{NAME}.json", f"{NAME}.safetensors", f".{NAME}.*"))
+        for left in {path for found in parts for path in found} - whole:
+            left.unlink()  # of a process that was killed while it wrote
 
     @property
     def steps(self) -> list[int]:
         """Steps at which a whole checkpoint was written, rising."""
-        steps = (int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.json"))
+        steps = (int(path.stem.removeprefix("step-")) for path in self.folder.glob(f"{NAME}.json"))
         return sorted(step for step in steps if self._read_seal(step))
 
     def save(self, step: int, tensors: dict[str, Tensor], keep: Collection[int]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nearsight.datasets.index_sets import check_disjoint
 from nearsight.randomness import derived_seed
-from nearsight.training import Run, Snapshot, Training, in_step
+from nearsight.training import Snapshot, Trainer, Training, in_step
 
 
 def train_family(config: Training, make_network: Callable[[], nn.Module], data: Tensor, sets: Sequence[Tensor], *,
@@ -36,10 +36,10 @@ def train_family(config: Training, make_network: Callable[[], nn.Module], data: 
     if same_noise and len(set(sizes)) > 1:
         raise ValueError(f"the sets hold {sizes} indices; expected equal sizes, since with same_noise=True all members "
                          "draw the same positions: cut the larger ones, or pass same_noise=False.")
-    runs = [Run(member(config, m, same_initialization, same_noise), make_network, data[indices],
-                None if labels is None else labels[indices], None if folder is None else Path(folder) / str(m), device)
-            for m, indices in enumerate(sets)]
-    return in_step(runs, every)
+    trainers = [Trainer(member(config, m, same_initialization, same_noise), make_network, data[indices],
+                        None if labels is None else labels[indices],
+                        None if folder is None else Path(folder) / str(m), device) for m, indices in enumerate(sets)]
+    return in_step(trainers, every)
 
 
 def member(config: Training, m: int, same_initialization: bool, same_noise: bool) -> Training:

@@ -28,7 +28,7 @@ from nearsight.objectives import training_loss
 from nearsight.randomness import global_stream
 from nearsight.recipes import Training, draw, log_steps
 
-__all__ = ["Run", "Snapshot", "Training", "in_step", "log_steps", "train"]
+__all__ = ["Snapshot", "Trainer", "Training", "in_step", "log_steps", "train"]
 
 
 class Snapshot(NamedTuple):
@@ -60,24 +60,24 @@ def train(config: Training, make_network: Callable[[], nn.Module], data: Tensor,
     Raises ValueError for bad data, for a folder with another run's checkpoints, and FloatingPointError when the loss
     is no longer finite. Cost: forward and backward pass a step; on disk 16 bytes a parameter and snapshot.
     """
-    runs = [Run(config, make_network, data, labels, folder, device)]
-    return (snapshot for snapshot, in in_step(runs, every))
+    trainers = [Trainer(config, make_network, data, labels, folder, device)]
+    return (snapshot for snapshot, in in_step(trainers, every))
 
 
-def in_step(runs: list[Run], every: int | None = None) -> Iterator[tuple[Snapshot, ...]]:
-    """Bring runs with the same snapshots from step to step together; yields what `train` yields, for all of them."""
+def in_step(trainers: list[Trainer], every: int | None = None) -> Iterator[tuple[Snapshot, ...]]:
+    """Bring networks with the same snapshots from step to step together; yield what `train` yields, for all of them."""
     if every is not None and every < 1:
         raise ValueError(f"every is {every}; expected at least one step between checkpoints.")
-    snapshots = runs[0].config.snapshots
-    newest = min(run.newest for run in runs)
+    snapshots = trainers[0].config.snapshots
+    newest = min(trainer.newest for trainer in trainers)
     between = range(every, snapshots[-1], every) if every else ()
     for step in sorted({*snapshots, *(step for step in between if step > newest)}):
-        for run in runs:
-            run.reach(step)
-        yield tuple(run.snapshot() for run in runs)
+        for trainer in trainers:
+            trainer.reach(step)
+        yield tuple(trainer.snapshot() for trainer in trainers)
 
 
-class Run:
+class Trainer:
     """One network on its way: what `train` describes, at the step that was reached last."""
 
     def __init__(self, config: Training, make_network: Callable[[], nn.Module], data: Tensor, labels: Tensor | None,
@@ -180,9 +180,10 @@ def _check_labels(labels: Tensor | None, count: int, classes: int) -> None:
     if (labels is None) != (classes == 0):
         raise ValueError(f"the configuration has {classes} classes, and labels {'are missing' if classes else 'came'}; "
                          "expected both or neither.")
-    if labels is not None and (labels.shape != (count,) or not 0 <= labels.min() <= labels.max() < classes):
-        raise ValueError(f"labels have shape {list(labels.shape)} and run from {labels.min()} to {labels.max()}; "
-                         f"expected one of 0 to {classes - 1} for each of the {count} events.")
+    if labels is not None and (labels.shape != (count,) or labels.dtype != torch.int64
+                               or not 0 <= labels.min() <= labels.max() < classes):
+        raise ValueError(f"labels are {labels.dtype}, have shape {list(labels.shape)} and run from {labels.min()} to "
+                         f"{labels.max()}; expected int64, one of 0 to {classes - 1} for each of the {count} events.")
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
+from nearsight.denoisers.compose import Denoiser
 from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, zeroed
 
 EMBEDDING, GROUPS = 64, 4
@@ -75,7 +76,7 @@ def solve_width(depth: int, parameters: int) -> int:
     return channels
 
 
-def bypassed(denoiser: nn.Module, block: nn.Module, gain: Callable[[Tensor | float], Tensor | float]):
+def bypassed(denoiser: nn.Module, block: nn.Module, gain: Callable[[Tensor | float], Tensor | float]) -> Denoiser:
     """The denoiser with one of its blocks partly bypassed: h -> g(sigma) block(h) + (1 - g(sigma)) h.
 
     `block` is a submodule of `denoiser` that keeps its first input's shape, such as `network.mid`; `gain` gives g, a
