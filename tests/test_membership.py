@@ -95,8 +95,8 @@ def test_calibration_takes_out_how_hard_an_image_is():
     images, order = digits().images, torch.randperm(1797, generator=torch.Generator().manual_seed(6))
     members, others, outsiders = images[order[:400]], images[order[400:800]], images[order[800:1200]]
     models = [EmpiricalDenoiser(points, blur=1.0) for points in (members, others)]
-    plain, calibrated = (membership(models[0], members, outsiders, LEVELS, 2, torch.Generator().manual_seed(7), reference)
-                         for reference in (None, models[1]))
+    plain, calibrated = (membership(models[0], members, outsiders, LEVELS, 2, torch.Generator().manual_seed(7), other)
+                         for other in (None, models[1]))
     assert 0.55 < plain.auc < calibrated.auc_low
     assert calibrated.tpr_low > plain.tpr_high
 

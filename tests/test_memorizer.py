@@ -25,7 +25,8 @@ def test_every_measurement_convicts_the_memorizer():
     assert bias.p_value < 1e-9
     attack = membership(denoiser, train, holdout, torch.tensor([0.15, 0.3, 0.6]), 1, generator)
     assert (attack.auc, attack.tpr) == (1, 1)
-    assert (generalization_gap(denoiser, train, holdout, torch.tensor([0.3, 1.0]), draws=1, generator=generator).gap > 1).all()
+    levels = torch.tensor([0.3, 1.0])
+    assert generalization_gap(denoiser, train, holdout, levels, draws=1, generator=generator).gap.min() > 1
 
 
 def test_the_ruler_parts_leaning_from_copying():
@@ -42,7 +43,7 @@ def test_the_ruler_parts_leaning_from_copying():
 
 
 def own_distance_law(blur, d, n, rng):
-    """Share of samples nearer to the training half: by its own point, or by one of the others, which are exchangeable."""
+    """Share of samples nearer to the training half: their own point is nearest, or one of the exchangeable others."""
     point, noise = rng.standard_normal((2, 4_000, d))
     square = ((point + blur * noise) ** 2).sum(1)
     own = (ncx2.sf(blur**2 * (noise**2).sum(1), d, square) ** (2 * n - 1)).mean()

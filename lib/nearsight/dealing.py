@@ -89,11 +89,11 @@ class OwnOther(Preference):
 
 
 def deal_law(weights, hand: int) -> tuple[Tensor, Tensor]:
-    """The law of sum_j w_j b_j over random hands of `hand` cards out of 2 hand: its values [k] and their probabilities [k].
+    """The law of sum_j w_j b_j over random hands of `hand` cards out of 2 hand: values [k] and their probabilities [k].
 
-    `weights` are whole numbers, one a card; cards left out weigh nothing. Dealt card by card: with t cards seen and a of
-    them taken, the next is taken with probability (hand - a) / (2 hand - t). All terms are positive, so that even the
-    far tail has full relative precision.
+    `weights` are whole numbers, one a card; cards left out weigh nothing. Dealt card by card: with t cards seen and a
+    of them taken, the next is taken with probability (hand - a) / (2 hand - t). All terms are positive, so that even
+    the far tail has full relative precision.
 
     Cost: (non-zero weights)^2 sum |w| / 4 additions.
     """

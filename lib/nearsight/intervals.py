@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,8 +58,9 @@ def clopper_pearson(successes: int, count: int, level: float = 0.95) -> tuple[fl
 def hanley_mcneil(auc: float, members: int, outsiders: int, level: float = 0.95) -> tuple[float, float]:
     """Interval for the area under a ROC curve that was read off `members` positives and `outsiders` negatives.
 
-    auc +- z se, clipped to [0, 1], with n1 n0 se^2 = A (1 - A) + (n1 - 1)(A/(2 - A) - A^2) + (n0 - 1)(2 A^2/(1 + A) - A^2).
-    At A = 0 and A = 1 it has no width, whatever the counts.
+        A +- z se,   n1 n0 se^2 = A (1 - A) + (n1 - 1)(A/(2 - A) - A^2) + (n0 - 1)(2 A^2/(1 + A) - A^2)
+
+    clipped to [0, 1]. At A = 0 and A = 1 it has no width, whatever the counts.
 
     Source: Hanley and McNeil 1982, Radiology 143, 29.
     """
@@ -76,8 +77,8 @@ def leave_one_out(statistic: Callable[[list], Tensor | float], units: Iterable[H
     """A statistic of B distinct units with its jackknife standard error.
 
     error^2 = (B - 1)/B sum_i (t_i - mean t)^2, t_i the statistic without unit i. The unit is what was drawn anew: here
-    mostly a block of training data, since all pairs of networks that share a block vary together. A statistic that is nan
-    for too few units makes the error nan.
+    mostly a block of training data, since all pairs of networks that share a block vary together. A statistic that is
+    nan for too few units makes the error nan.
 
     Source: Efron and Stein 1981, Ann. Stat. 9, 586. Cost: B + 1 calls of `statistic`.
     """
@@ -104,20 +105,24 @@ def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator,
                          "[S, N] twice, N >= 2: pair as many held-out as training points.")
     _level(level)
     errors = torch.stack([train_errors, holdout_errors]).double()
-    count = errors.shape[2]
     gap = _relative_gap(errors.sum(2))
-    block = max(1, _ENTRIES // count)
-    resampled = []
-    for start in range(0, resamples, block):
-        picks = torch.randint(count, (min(block, resamples - start), count), generator=generator, device=errors.device)
-        counts = torch.zeros(picks.shape, dtype=torch.float64, device=errors.device)
-        counts.scatter_add_(1, picks, torch.ones_like(counts))
-        resampled.append(_relative_gap(errors @ counts.T))
+    resampled = [_relative_gap(errors @ counts.T) for counts in resampled_counts(errors.shape[2], resamples, generator)]
     deviation = torch.cat(resampled, 1) - gap[:, None]
     spread = deviation.std(1)
     studentized = (deviation.abs() / spread[:, None]).nan_to_num(0.0)  # 0/0: a gap that cannot vary, or is infinite
     reach = studentized.amax(0).quantile(level) * spread
     return (gap - reach).to(train_errors.dtype), (gap + reach).to(train_errors.dtype)
+
+
+def resampled_counts(count: int, resamples: int, generator: Generator) -> Iterator[Tensor]:
+    """How often each of `count` units is drawn in each bootstrap resample: float64 blocks [b, count] on the device of the
+    generator, `resamples` rows in all. A mean over resampled units is then a matrix product."""
+    block = max(1, _ENTRIES // count)
+    for start in range(0, resamples, block):
+        shape = min(block, resamples - start), count
+        picks = torch.randint(count, shape, generator=generator, device=generator.device)
+        counts = torch.zeros(shape, dtype=torch.float64, device=generator.device)
+        yield counts.scatter_add_(1, picks, torch.ones_like(counts))
 
 
 def _relative_gap(errors: Tensor) -> Tensor:

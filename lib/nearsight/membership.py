@@ -19,9 +19,9 @@ from nearsight.intervals import clopper_pearson, hanley_mcneil
 class Membership:
     """How well a score separates members from outsiders, with 95 % intervals.
 
-    `auc` (Hanley and McNeil's interval) uses all scores. `tpr` (Clopper and Pearson's) is the share of members called so
-    at the threshold that keeps the false-positive rate at `false_positive_rate` on a calibration half of the outsiders,
-    and `realized_fpr` is that rate on the other half. All four are nan where the calibration half is too small.
+    `auc` (Hanley and McNeil's interval) uses all scores. `tpr` (Clopper and Pearson's) is the share of members found at
+    the threshold that holds `false_positive_rate`, set on one half of the outsiders; `realized_fpr` is the rate of
+    false alarms on the other half. All four are nan where the first half is too small to set it.
     """
 
     auc: float
@@ -46,8 +46,9 @@ def membership(denoiser: Denoiser, members: Tensor, outsiders: Tensor, sigmas: T
     One noise [draws, *event] serves all images. `reference`, a denoiser that was not trained on the members, makes the
     calibrated attack: the score less its own, which takes out how hard an image is for anyone.
 
-    members [n, *event], outsiders [m, *event], sigmas [S] > 0. Half of the outsiders, drawn at random, set the threshold.
-    Raises ValueError for fewer than two outsiders or a noise level of 0. Cost: S draws (n + m) events through each denoiser.
+    members [n, *event], outsiders [m, *event], sigmas [S] > 0. A random half of the outsiders sets the threshold.
+    Raises ValueError for fewer than two outsiders or a noise level of 0.
+    Cost: S draws (n + m) events through each denoiser.
     """
     checks.points(outsiders, "outsiders", at_least=2)
     checks.same_event(members, outsiders, "members", "outsiders")
@@ -59,7 +60,8 @@ def membership(denoiser: Denoiser, members: Tensor, outsiders: Tensor, sigmas: T
     models = [denoiser] if reference is None else [denoiser, reference]
 
     def scores(points: Tensor) -> Tensor:
-        own, *other = ((point_errors(model, points, levels, noise=noise) / levels[:, None]**2).mean(0) for model in models)
+        errors = (point_errors(model, points, levels, noise=noise) for model in models)
+        own, *other = ((error / levels[:, None]**2).mean(0) for error in errors)
         return other[0] - own if other else -own
 
     member_scores, outsider_scores = scores(members), scores(outsiders)

@@ -38,15 +38,16 @@ class SplitVariance:
 def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
     """How much of the difference between networks is due to their data, and how much to their seed.
 
-    `outputs[block, seed]` are the outputs of one network, of one shape for all: samples from shared latents, or a denoiser
-    at shared noisy events. With f = m + a_block + b_seed + c_block,seed,
+    `outputs[block, seed]` [N, *event] are the outputs of one network: samples from shared latents, or a denoiser at
+    shared noisy events. With f = m + a_block + b_seed + c_block,seed,
 
         V_data = (D_both - D_seed)/2     V_seed = (D_both - D_data)/2     V_mixed = (D_data + D_seed - D_both)/2
 
-    are unbiased for the mean variances of a, b and c. Standard errors leave out one block at a time: with fewer than three
-    blocks they are nan.
+    are unbiased for the mean variances of a, b and c. Standard errors leave out one block at a time: with fewer than
+    three blocks they are nan.
 
-    Raises ValueError for fewer than two blocks or seeds, or unequal shapes. Cost: (networks)^2/2 passes over the outputs.
+    Raises ValueError for fewer than two blocks or seeds, or unequal shapes.
+    Cost: (networks)^2/2 passes over the outputs.
     """
     shapes = {tuple(checks.points(output, f"outputs[{label}]").shape) for label, output in outputs.items()}
     if len(shapes) > 1:
@@ -121,8 +122,9 @@ def prediction_cosine(first: Denoiser, second: Denoiser, points: Tensor, sigmas:
                       sigma_data: float | None = None) -> Tensor:
     """Cosine similarity [S, N] of what two denoisers remove from the same noisy events x = y + sigma eps.
 
-    Of their noise predictions (x - D)/sigma, which agree trivially at large sigma, where x is all noise. With `sigma_data`,
-    of what their networks add to the skip connection, D - c_skip x, c_skip = sigma_data^2 / (sigma^2 + sigma_data^2).
+    Of their noise predictions (x - D)/sigma, which agree trivially at large sigma, where x is all noise. With
+    `sigma_data`, of what their networks add to the skip connection, D - c_skip x, c_skip = sigma_data^2 / (sigma^2 +
+    sigma_data^2).
     One noise serves every sigma. Cost: S N events through each denoiser.
     """
     checks.points(points, "points")
@@ -144,5 +146,5 @@ def _paired(first: Tensor, second: Tensor, at_least: int = 1) -> None:
     checks.points(first, "first", at_least)
     checks.points(second, "second", at_least)
     if first.shape != second.shape:
-        raise ValueError(f"first has shape {list(first.shape)} and second {list(second.shape)}; expected paired events: "
-                         "draw both from the same latents.")
+        raise ValueError(f"first has shape {list(first.shape)} and second {list(second.shape)}; expected paired "
+                         "events: draw both from the same latents.")

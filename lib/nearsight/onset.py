@@ -1,0 +1,106 @@
+"""Onsets along training: where a held-out error is least, under which loss, and from where a preference stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from nearsight import checks
+from nearsight.dealing import Preference
+from nearsight.intervals import resampled_counts
+from nearsight.noise import vp_sigmas
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """For each noise level the checkpoint of least held-out error, `index` [S], and its 95 % bounds `low`, `high` [S].
+
+    All three index the checkpoints. `open` [S] marks levels whose least error is at the last one: not overfitted yet.
+    """
+
+    index: Tensor
+    low: Tensor
+    high: Tensor
+    open: Tensor
+
+
+def overfitting_onset(errors: Tensor, generator: Generator, resamples: int = 1000) -> Overfitting:
+    """Where each noise level begins to overfit: s*(sigma) = argmin over checkpoints s of E_holdout(sigma; s).
+
+    `errors` [C, S, N] are errors of single held-out points at C checkpoints, as `gaps.point_errors` gives them with one
+    noise for all checkpoints. The bounds are the 2.5 % and 97.5 % quantiles of the argmin when points are drawn anew.
+    They speak of these points, not of other trainings: for those, repeat with other blocks. Cost: resamples C S N.
+    """
+    if errors.ndim != 3 or min(errors.shape) < 1:
+        raise ValueError(f"errors has shape {list(errors.shape)}; expected [checkpoints, sigmas, points].")
+    checks.points(errors, "errors")
+    values = errors.double()
+    index = values.mean(2).argmin(0)
+    drawn = [(values @ counts.T).argmin(0) for counts in resampled_counts(errors.shape[2], resamples, generator)]
+    spread = torch.cat(drawn, 1).sort(1).values
+    edge = int(0.025 * resamples)
+    return Overfitting(index, spread[:, edge], spread[:, -1 - edge], index == len(errors) - 1)
+
+
+def edm_weight(sigmas: Tensor, sigma_data: float = 0.5, mean: float = -1.0, std: float = 1.2) -> Tensor:
+    """The weight of the EDM loss in ln sigma: (sigma^2 + sd^2)/(sigma sd)^2 times the density N(ln sigma; mean, std^2).
+
+    Source: Karras et al. 2022 (arXiv 2206.00364), table 1.
+    """
+    density = torch.exp(-((sigmas.log() - mean) / std).square() / 2) / (std * math.sqrt(2 * math.pi))
+    return density * (sigmas**2 + sigma_data**2) / (sigmas * sigma_data)**2
+
+
+def ddpm_weight(sigmas: Tensor, steps: int = 1000) -> Tensor:
+    """The weight of the DDPM epsilon-loss in ln sigma: |dt/d ln sigma| / (steps sigma^2) for t uniform on the chain.
+
+    sigma is in the units in which the chain was published, not ours, where data have deviation 0.5: scale it with the
+    data. 0 outside the chain. Source: Ho et al. 2020 (arXiv 2006.11239), eq. 14; `noise.vp_sigmas` for the chain.
+    """
+    levels = vp_sigmas(steps)[:-1].flip(0).log().to(sigmas.device)
+    wanted = sigmas.double().log()
+    upper = torch.searchsorted(levels, wanted).clamp(1, steps - 1)
+    speed = 1 / (levels[upper] - levels[upper - 1])
+    inside = (wanted >= levels[0]) & (wanted <= levels[-1])
+    return (torch.where(inside, speed, 0.0) / (steps * sigmas.double()**2)).to(sigmas.dtype)
+
+
+WEIGHTS = {"edm": edm_weight, "ddpm": ddpm_weight}
+
+
+def weighted_loss(sigmas: Tensor, errors: Tensor, weight: str | Callable[[Tensor], Tensor]) -> Tensor:
+    """The loss L_w [...] = integral of w(sigma) E(sigma) d ln sigma of error curves E [..., S], by the trapezoid rule.
+
+    `weight` is "edm" (`edm_weight`), "ddpm" (`ddpm_weight`), or a callable of sigmas [S]. Along training each weight
+    has a minimum of its own: say which loss a minimum belongs to. sigmas [S] > 0 rise or fall strictly.
+    """
+    levels = checks.grid(sigmas).to(errors)
+    if len(levels) < 2 or levels.min() <= 0 or not (levels.diff().sign() == levels.diff()[0].sign()).all():
+        raise ValueError(f"sigmas has {len(levels)} levels from {levels[0]:g} to {levels[-1]:g}; expected at least "
+                         "two, > 0, strictly rising or falling.")
+    if errors.shape[-1:] != levels.shape:
+        raise ValueError(f"errors has shape {list(errors.shape)}; expected [..., {len(levels)}], one entry a level.")
+    if not callable(weight):
+        weight = WEIGHTS[checks.choice(weight, "weight", WEIGHTS)]
+    return torch.trapezoid(weight(levels) * errors, levels.log(), dim=-1) * levels.diff()[0].sign()
+
+
+def onset(lower_bounds: Sequence[float], threshold: float) -> int | None:
+    """The first checkpoint from which every lower bound stays above `threshold`, or None."""
+    below = [index for index, bound in enumerate(lower_bounds) if not bound > threshold]
+    first = below[-1] + 1 if below else 0
+    return first if first < len(lower_bounds) else None
+
+
+def preference_onset(preferences: Sequence[Preference], margin: float = 0.05, level: float = 0.95) -> int | None:
+    """The first checkpoint from which the preference for one's own training data stays above 1/2 + `margin`, or None.
+
+    Judged by the lower bound of each interval, with Bonferroni's correction over all C checkpoints: level
+    1 - (1 - level)/C. With margin 0 the onset tells the power of the test, not the danger. Source: study 4.
+    """
+    corrected = 1 - (1 - level) / max(len(preferences), 1)
+    return onset([preference.interval(corrected)[0] for preference in preferences], 0.5 + margin)
