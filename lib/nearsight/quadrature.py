@@ -23,7 +23,8 @@ def polar(radial: int = 64, angular: int = 96, reach: float = 9.0) -> tuple[Tens
 
     Returns noise [radial * angular, 2] and weights [radial * angular], float64: pass them as `noise=noise[:, None]`
     and `weights=weights` wherever an error is averaged. What lies beyond `reach`, exp(-reach^2 / 2) of the mass, is
-    left out. Raises ValueError for fewer than one node or a reach that is not positive. """
+    left out. Raises ValueError for fewer than one node or a reach that is not positive.
+    """
     if radial < 1 or angular < 1:
         raise ValueError(f"the rule has {radial} radii and {angular} angles; expected at least one of each.")
     nodes, gauss = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(radial))

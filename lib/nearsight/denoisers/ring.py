@@ -23,7 +23,8 @@ class RingDenoiser:
     x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Gradients flow
     through x away from the center. Cost: two Bessel functions a row. Raises ValueError for a radius that is not
     positive, and at the call for events that are no plane vectors or a negative sigma. Source: Mardia and Jupp 2000,
-    section 3.5.4. """
+    section 3.5.4.
+    """
 
     def __init__(self, radius: float):
         self.radius = checks.positive(radius, "radius")
@@ -46,7 +47,8 @@ class RingKernelDenoiser:
 
     angles [N], x [B, 2], sigma a number or [B]; returns the shape, dtype and device of x, computed in float64. Cost: 2
     B N Bessel functions. Raises ValueError for a radius or spread that is not positive, for angles that are empty or
-    not finite, and at the call as RingDenoiser. Derived here. """
+    not finite, and at the call as RingDenoiser. Derived here.
+    """
 
     def __init__(self, radius: float, angles: Tensor, spread: float):
         self.radius = checks.positive(radius, "radius")

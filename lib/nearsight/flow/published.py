@@ -3,7 +3,8 @@
 Every point has its own noise, drawn once and reused for every noise level and model; errors are L2 norms; the grid is
 Karras et al.'s with 120 steps. Training and held-out points do not share their noise, so the published gap keeps an
 offset of 0.01 at small sigma and peaks that are uncertain by 0.04 to 0.06. Exact gaps come from
-`nearsight.quadrature`. Protocol: Kaiser and Kollmann 2026 (arXiv 2603.13419) and the notebooks they released. """
+`nearsight.quadrature`. Protocol: Kaiser and Kollmann 2026 (arXiv 2603.13419) and the notebooks they released.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ def excess_risk(denoiser: Denoiser, truth: Denoiser, points: Tensor, sigmas: Ten
     summed over event entries. For y drawn from the population, D's summed squared error is that of D_truth plus R
     exactly, so R is what is left to gain; a gap between training and held-out points does not tell it. points [N,
     *event] are such y (equidistant ones integrate over a ring), noise [draws, N or 1, *event], weights [draws] as in
-    `point_errors`. """
+    `point_errors`.
+    """
     shares = torch.full((len(noise),), 1 / len(noise)) if weights is None else weights / weights.sum()
     risks = []
     for sigma in checks.grid(sigmas).tolist():
@@ -44,7 +45,8 @@ def matched_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor
 
     The training error rises monotonically with the blur at every sigma, on the ring hardly at all above sigma = 3:
     there the match says little. Returns nan where no blur up to 40 has that error (a denoiser better than the optimal
-    one by chance, or worse than the identity). Costs about 30 evaluations of the empirical denoiser. """
+    one by chance, or worse than the identity). Costs about 30 evaluations of the empirical denoiser.
+    """
     def error(model: Denoiser) -> float:
         return float(denoising_error(model, points, [sigma], noise=noise, weights=weights))
 
@@ -75,15 +77,16 @@ def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
 
     y* is the optimal denoiser of `points`, and `family` maps delta to a denoiser: isotropic blur where it is not
     given, for blur along the ring pass `lambda spread: RingKernelDenoiser(radius, angles, spread)`. Sought on a
-    logarithmic scale from 1e-3 to 40, first on a grid, then by Brent's method. Costs about 60 evaluations of the
-    family. """
+    logarithmic scale from 1e-3 to 40, first on a grid, then by Brent's method. Costs about 45 evaluations of the
+    family.
+    """
     family = family or (lambda blur: EmpiricalDenoiser(points, blur))
 
     def distance(log_blur: float) -> float:
         member = family(math.exp(log_blur))
         return float(excess_risk(denoiser, member, points, [sigma], noise, weights))
 
-    grid = torch.linspace(math.log(1e-3), math.log(_LARGEST), 33, dtype=torch.float64).tolist()
+    grid = torch.linspace(math.log(1e-3), math.log(_LARGEST), 25, dtype=torch.float64).tolist()
     best = min(range(len(grid)), key=lambda index: distance(grid[index]))
     ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     found = optimize.minimize_scalar(distance, bounds=ends, method="bounded", options={"xatol": 1e-6})
@@ -97,7 +100,8 @@ def guided_blur(positive: float, negative: float, weight: float, sigma: float = 
         1 / (sigma^2 + delta^2) = (1 + w) / (sigma^2 + delta_+^2) - w / (sigma^2 + delta_-^2)
 
     Exact for a single training point, and for many a rule of thumb in its limit sigma = 0. Raises ValueError where
-    guidance takes away more than there is, so that no blur is left. """
+    guidance takes away more than there is, so that no blur is left.
+    """
     def total(blur: float) -> float:
         return sigma**2 + checks.positive(blur, "blur") ** 2
 

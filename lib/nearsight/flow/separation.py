@@ -1,7 +1,8 @@
 """How far the states of a blurred denoiser's trajectories are from noised training data, and what dimension does to it.
 
 Around a training point y noised data is N(y, sigma^2 I), while a trajectory of the denoiser with blur delta passes
-through N(y, (sigma^2 + delta^2) I): it never comes to rest on y. """
+through N(y, (sigma^2 + delta^2) I): it never comes to rest on y.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def mode_distance(ratio: Tensor, dimension: int) -> Tensor:
         TV = F_D(T) - F_D(T / q^2),      T = D ln q^2 / (1 - 1/q^2),  q^2 = 1 + ratio^2,  ratio = delta / sigma
 
     F_D is the chi^2 law with D degrees of freedom, of the squared distance from the point. Half separated at a ratio
-    near 1.39 D^(-1/4). ratio > 0 of any shape; returns its shape. """
+    near 1.39 D^(-1/4). ratio > 0 of any shape; returns its shape.
+    """
     square = torch.as_tensor(ratio, dtype=torch.float64) ** 2
     # ln q^2 / (1 - 1/q^2), which nears 1 where the ratio is small: log1p keeps its digits.
     threshold = dimension * torch.log1p(square) * (1 + square) / square
@@ -46,7 +48,8 @@ def state_distance(points: Tensor, sigma: float, blur: float, dimension: int = 2
 
     the advantage of the best classifier between the two mixtures over points [N, 2]. For `dimension` D > 2 the points
     are padded with zeros; the D - 2 further directions enter through the chi^2 law of their squared length, so that
-    any D costs the same. By the polar rule around the trajectory states, right to 1e-3 for blur up to 6 sigma. """
+    any D costs the same. By the polar rule around the trajectory states, right to 1e-3 for blur up to 6 sigma.
+    """
     checks.points(points, "points")
     if points.shape[1:] != (2,) or dimension < 2:
         raise ValueError(f"points has events of shape {list(points.shape[1:])} and dimension is {dimension}; "
@@ -74,7 +77,8 @@ def padded_gap(train: Tensor, holdout: Tensor, sigmas: Tensor, blur: float, dime
         G_D = (A_holdout - A_train) / (A_train + (D - 2) (blur^2 sigma / (sigma^2 + blur^2))^2)
 
     train and holdout [S] are the summed squared errors A in the plane. Isotropic error pays in every normal direction,
-    which tells nothing about the points and dilutes the gap. Returns [S]. """
+    which tells nothing about the points and dilutes the gap. Returns [S].
+    """
     sigmas = checks.grid(sigmas)
     normal = (blur**2 * sigmas / (sigmas**2 + blur**2)) ** 2
     return (holdout - train) / (train + (dimension - 2) * normal)

@@ -2,7 +2,8 @@
 
 For N training points on a ring of radius r, a denoiser of blur delta has at noise level sigma a gap that depends, once
 the arcs are short against r, on a = N delta / r and s = N sigma / r alone: model error and data density are one knob.
-All derived here, for the model of Kaiser and Kollmann 2026 (arXiv 2603.13419). """
+All derived here, for the model of Kaiser and Kollmann 2026 (arXiv 2603.13419).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def lattice_gap(a: float, s: Tensor, metric: str = "mse") -> Tensor:
 
     The ring becomes a line of points with spacing 2 pi (so r / N = 1), on which sigma = s and blur = a. s [S]; returns
     float64 [S], within 4 % of the ring for N >= 10 and 1 % for N >= 20. Right to 1e-3 for a >= 0.8. Costs 6144 * 2 * S
-    calls. """
+    calls.
+    """
     noise, weights = polar()
     line = torch.zeros(2 * _NEIGHBORS + 1, 2, dtype=torch.float64)
     line[:, 0] = 2 * math.pi * torch.arange(-_NEIGHBORS, _NEIGHBORS + 1)
@@ -42,7 +44,8 @@ def small_gap(a: float, s: Tensor) -> Tensor:
 
     Within 1 % of the exact limit at the peak for a >= 1.6, 7 % high at a = 1.2, and without meaning where u nears 1.
     For large a the peak is at s = 1, one spacing over 2 pi, and is (4/e) exp(-a^2/2) high. s any shape; returns its
-    shape. """
+    shape.
+    """
     square = torch.as_tensor(s, dtype=torch.float64).square()
     u = 4 * square * torch.exp(-square - a**2 / 2) / (1 + a**4 / (a**2 + square).square())
     return 2 * u / (1 - u)
@@ -54,7 +57,8 @@ def random_gap(a: float, t: Tensor) -> Tensor:
         G = (1/a) * 2 sqrt(2 pi) t^2 (1 + 2 t^2)^(-3/2) / (1 + (1 + t^2)^(-2))
 
     Unlike on the lattice the peak moves with delta (t = 1.29, height 0.812 / a) and falls only as 1/a: random points
-    leave fluctuations of the density at every wavelength. t any shape; returns its shape. """
+    leave fluctuations of the density at every wavelength. t any shape; returns its shape.
+    """
     square = torch.as_tensor(t, dtype=torch.float64).square()
     return 2 * math.sqrt(2 * math.pi) / a * square * (1 + 2 * square) ** -1.5 / (1 + (1 + square) ** -2)
 
@@ -66,7 +70,8 @@ def modulation(n: int, sigma: Tensor, radius: float = 10.0) -> Tensor:
 
     It is the share of the geometry that the field still resolves: first Fourier coefficient over the mean. For the
     optimal denoiser sigma is the noise level, for a blurred one sqrt(sigma^2 + delta^2). Any shape; returns float64 of
-    its shape. """
+    its shape.
+    """
     kappa = checks.positive(radius, "radius") ** 2 / np.square(torch.as_tensor(sigma, dtype=torch.float64).numpy())
     return torch.as_tensor(2 * special.ive(n, kappa) / special.ive(0, kappa))
 

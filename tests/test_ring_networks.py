@@ -1,0 +1,60 @@
+"""The recorded computations of study 2 at their smallest, and measured on denoisers whose answer is known."""
+
+import math
+
+import pytest
+import torch
+
+from nearsight.computing import compute
+from nearsight.datasets import ring_split
+from nearsight.denoisers import EmpiricalDenoiser
+from nearsight.denoisers.ring import RingKernelDenoiser
+from nearsight.scales import find
+from nearsight.studies.random_rings import RATIOS, RandomRings, random_errors
+from nearsight.studies.ring_networks import LEVELS, SIGMAS, RingNetworks, learning, measure, untrained
+
+
+def test_networks_run_from_end_to_end():
+    stages = compute(find("ring-networks-smoke")).stages
+    assert [stage.step for stage in stages] == [1, 2]
+    assert {name: list(array.shape) for name, array in stages[0].arrays.items()} == {
+        "gap": [2, 17], "risk": [2, 17], "matched": [2, 3], "isotropic": [2, 3, 2], "tangential": [2, 3, 2]}
+    assert not torch.equal(stages[0].arrays["risk"], stages[1].arrays["risk"])
+
+
+def test_the_paper_scale_takes_its_first_two_steps():
+    config = find("ring-networks-paper").config
+    few = RingNetworks(snapshots=(2,), batch=config.batch)
+    assert learning(few, (config.widths[-1], 5, config.seeds - 1))["risk"].isfinite().all()
+    train_error = random_errors(RandomRings((64.0,), density=0.5), (0, 64.0))["train"]
+    assert train_error.shape == RATIOS.shape and train_error.isfinite().all()
+
+
+def test_the_network_has_the_stated_layers():
+    width = 64
+    count = sum(parameter.numel() for parameter in untrained(width).parameters())
+    assert count == (2 + 6) * width + 2 * (width**2 + width) + (width + 1) * 2
+
+
+@pytest.mark.parametrize("blur", [0.8, 1.6])
+def test_a_known_blur_is_measured(blur):
+    points, holdout = ring_split(10)
+    found = measure(EmpiricalDenoiser(points, blur), points, holdout)
+    torch.testing.assert_close(found["matched"], torch.full((len(LEVELS),), blur).double(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found["isotropic"][:, 0], torch.full((len(LEVELS),), blur).double(), atol=1e-3, rtol=0)
+    assert found["isotropic"][:, 1].max() < 1e-5 and found["gap"].shape == SIGMAS.shape
+
+
+def test_a_known_spread_along_the_ring_is_measured():
+    points, holdout = ring_split(10)
+    denoiser = RingKernelDenoiser(10.0, torch.atan2(points[:, 1], points[:, 0]), 2.0)
+    found = measure(denoiser, points, holdout)
+    assert (found["tangential"][:2, 0] - 2).abs().max() < 1e-3
+    assert found["tangential"][:, 1].max() < 1e-5 < found["isotropic"][:2, 1].min()
+
+
+def test_random_rings_do_not_depend_on_their_order():
+    stages = compute(find("random-rings-smoke")).stages
+    last = random_errors(find("random-rings-smoke").config, (1, 3.0))
+    assert all(torch.equal(stages[-1].arrays[name], last[name]) for name in last)
+    assert not math.isclose(float(stages[1].arrays["train"][0]), float(last["train"][0]))
