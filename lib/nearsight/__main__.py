@@ -87,7 +87,7 @@ def print_side_by_side(comparison: Comparison) -> None:
     last = {each.name: each for each in comparison.differences}
     print(f"{'array':28}{'step':>8}{'recorded':>14}{'again':>14}  largest difference")
     for name, each in last.items():
-        old, new = (f"{values.double().mean():.6g}" if values.numel() else "-" for values in (each.recorded, each.again))
+        old, new = (f"{array.double().mean():.6g}" if array.numel() else "-" for array in (each.recorded, each.again))
         print(f"{name:28}{each.step:>8}{old:>14}{new:>14}  {each.largest:.3g}")
     print(comparison)
 

@@ -101,8 +101,8 @@ def _checked(run: Run, stage: Stage, done: list[Stage]) -> Stage:
                                 for name, array in stage.arrays.items()})
     size = sum(array.nbytes for each in (*done, copied) for array in each.arrays.values())
     if size > LARGEST:
-        raise RuntimeError(f"{run.name} has yielded {size:,} bytes up to step {stage.step}; expected at most {LARGEST:,} "
-                           "in all: record fewer samples, or weights in half precision.")
+        raise RuntimeError(f"{run.name} has yielded {size:,} bytes up to step {stage.step}; expected at most "
+                           f"{LARGEST:,} in all: record fewer samples, or weights in half precision.")
     return copied
 
 
@@ -115,6 +115,7 @@ def _stored(folder: Path | None) -> tuple[list[Stage], float]:
     stages, seconds = [], 0.0
     for path in sorted(folder.glob("stage-*.safetensors")) if folder else ():
         with safe_open(path, framework="pt") as file:
-            stages.append(Stage(int(path.stem.removeprefix("stage-")), {name: file.get_tensor(name) for name in file.keys()}))
+            step = int(path.stem.removeprefix("stage-"))
+            stages.append(Stage(step, {name: file.get_tensor(name) for name in file.keys()}))
             seconds += float(file.metadata()["seconds"])
     return stages, seconds

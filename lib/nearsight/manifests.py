@@ -95,7 +95,7 @@ def computation_name(run: Run) -> str:
 
 
 def plain_config(run: Run) -> dict:
-    """Return the configuration as JSON knows it; TypeError where a field is no number, text, tuple, dict or dataclass."""
+    """Return the configuration as JSON knows it; TypeError where a field cannot be written so."""
     try:
         return json.loads(json.dumps(asdict(run.config), allow_nan=False))
     except (TypeError, ValueError) as error:

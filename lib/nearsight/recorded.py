@@ -1,8 +1,8 @@
 """Long results with their provenance: loaded only if they are what was recorded, for this configuration.
 
-A record is a folder with one file of arrays and a manifest (`nearsight.manifests`), which carries the digest of computation
-and configuration, of the sources, and of the file. How a long computation is written is said in `nearsight.scales`; how one
-is recomputed and verified, in `nearsight.reproduction`.
+A record is a folder with one file of arrays and a manifest (`nearsight.manifests`), which carries the digests of
+computation and configuration, of the sources, and of the file. How a long computation is written is said in
+`nearsight.scales`; how one is recomputed and verified, in `nearsight.reproduction`.
 
     record = recorded.load(scales.find("miniature-laptop"))
     steps, losses = record.results.curve("loss")
@@ -19,7 +19,7 @@ from safetensors.torch import save as serialize
 
 from nearsight.computing import Results
 from nearsight.files import sha256, write_whole
-from nearsight.manifests import Manifest, RecordRefused, address, describe, differences, plain_config
+from nearsight.manifests import Manifest, RecordRefused, address, computation_name, describe, differences, plain_config
 from nearsight.scales import Run, Stage
 from nearsight.sources import source_digests
 
@@ -39,8 +39,8 @@ class Record:
         """A sentence: fresh, or stale and why."""
         if not self.changed:
             return "fresh: the sources that made it are those of today"
-        return (f"stale: {', '.join(self.changed)} changed since it was recorded; `make verify RUN={self.manifest.run}` "
-                "computes its opening stages again and renews it if they agree")
+        return (f"stale: {', '.join(self.changed)} changed since it was recorded; "
+                f"`make verify RUN={self.manifest.run}` computes its opening stages again and renews it if they agree")
 
     def _repr_markdown_(self) -> str:
         """The provenance as a table."""
@@ -48,7 +48,7 @@ class Record:
         rows = {"run": f"`{kept.run}` ({kept.scale} scale)", "state": self.state,
                 "configuration": ", ".join(f"{name} = {value}" for name, value in kept.config.items()),
                 "address": f"`{kept.address[:16]}`",
-                "sources": f"`{kept.digest[:16]}` over {len(kept.sources)} modules, verified {len(kept.history)} times since",
+                "sources": f"`{kept.digest[:16]}` over {len(kept.sources)} modules, renewed {len(kept.history)} times",
                 "commit": f"`{kept.commit[:12]}`", "recorded": kept.date, "wall time": f"{kept.seconds:g} s",
                 "machine": ", ".join(kept.machine.values()),
                 "versions": ", ".join(f"{name} {number}" for name, number in kept.versions.items()),
@@ -59,14 +59,15 @@ class Record:
 def load(run: Run, root: Path = ROOT) -> Record:
     """Return the record of a run.
 
-    Raises RecordRefused, a ValueError that says how to recompute, where the record is missing, incomplete or edited, or was
-    made with another configuration. A record whose sources have changed is returned: it is stale, and `state` says so.
+    Raises RecordRefused, a ValueError that says how to recompute, where the record is missing, incomplete or edited, or
+    was made with another configuration. A record whose sources have changed is returned: it is stale, and says so.
     """
     folder = root / run.name
     manifest = Manifest.read(folder, run.name)
     if manifest.address != address(run):
-        raise RecordRefused(run.name, "stale", "it was recorded with another configuration "
-                            f"({differences(manifest.config, plain_config(run))})")
+        changed = differences({"computation": manifest.computation} | manifest.config,
+                              {"computation": computation_name(run)} | plain_config(run))
+        raise RecordRefused(run.name, "stale", f"it was recorded with another configuration ({changed})")
     stages = defaultdict(dict)
     for name, digest in manifest.files.items():
         try:
@@ -96,8 +97,8 @@ def state(run: Run, root: Path = ROOT) -> str:
 def store(run: Run, results: Results, sources: dict[str, str], device: str = "cpu", root: Path = ROOT) -> None:
     """Write a record in place of any that is there; `sources` are the digests that were taken before it was computed.
 
-    The file of arrays is named by its content and the manifest, which names it, is replaced in one step after it: a reader
-    finds the old record or the new one, and a writer that is killed leaves the old one whole.
+    The file of arrays is named by its content, and the manifest that names it is replaced in one step after it: a
+    reader finds the old record or the new one, and a writer that is killed leaves the old one whole.
     """
     folder = root / run.name
     content = serialize({f"{step}/{name}": array for step, arrays in results.stages for name, array in arrays.items()})

@@ -23,8 +23,11 @@ from nearsight.sources import combined, source_digests
 
 @dataclass(frozen=True)
 class Difference:
-    """An array of one stage, recorded and computed again. `largest` is the largest difference of an entry as a share of the
-    largest recorded entry: 0 for equal bits, inf for another shape, dtype or NaN."""
+    """An array of one stage, recorded and computed again.
+
+    `largest` is the largest difference of an entry as a share of the largest recorded entry: 0 for equal bits, inf for
+    another shape or dtype, or infinite or NaN in other places.
+    """
 
     step: int
     name: str
@@ -42,14 +45,15 @@ class Comparison:
 
     @property
     def worst(self) -> Difference | None:
-        """The largest difference of the first step at which the tolerance is exceeded; None where all agree."""
+        """The largest difference at the first step that exceeds the tolerance; None where all agree."""
         failing = [each for each in self.differences if each.largest > self.tolerance]
-        return max((each for each in failing if each.step == failing[0].step), key=lambda each: each.largest, default=None)
+        first = [each for each in failing if each.step == failing[0].step]
+        return max(first, key=lambda each: each.largest, default=None)
 
     def __str__(self) -> str:
         if self.worst:
-            return (f"step {self.worst.step}: {self.worst.name} differs by {self.worst.largest:.3g} of its largest entry; "
-                    f"expected {self._allowed}")
+            return (f"step {self.worst.step}: {self.worst.name} differs by {self.worst.largest:.3g} of its largest "
+                    f"entry; expected {self._allowed}")
         return f"{len(self.differences)} arrays up to step {self.differences[-1].step} agree: {self._allowed}"
 
     @property
@@ -76,17 +80,18 @@ def largest_difference(recorded: Tensor, again: Tensor) -> float:
     if torch.equal(recorded.reshape(-1).view(torch.uint8), again.reshape(-1).view(torch.uint8)):
         return 0.0
     old, new = recorded.double(), again.double()
-    if not torch.equal(old.isfinite(), new.isfinite()):
+    if not all(torch.equal(kind(old), kind(new)) for kind in (torch.isnan, torch.isposinf, torch.isneginf)):
         return float("inf")
-    gap = (new - old)[old.isfinite()].abs().max()
-    return max(float(gap / old[old.isfinite()].abs().max()), torch.finfo(torch.float64).tiny)
+    gap = torch.where(old.isfinite(), new - old, 0.0).abs().max()
+    # Other bits with equal values, as in -0.0, are still no equal bits: the least that a difference can be.
+    return float(gap / torch.where(old.isfinite(), old, 0.0).abs().max()) if gap else torch.finfo(torch.float64).tiny
 
 
 def reproduce(run: Run, executor: Executor | None = None, device: str = "cpu", root: Path = ROOT) -> Comparison | None:
     """Compute a run from nothing and return it beside its record; None where there is none to compare with.
 
-    A fresh record stays as it is. A missing, corrupt or stale one is replaced. A process that was killed goes on where it
-    stopped; of two processes at once the second one waits, and where the first has written the record, is done.
+    A fresh record stays as it is. A missing, corrupt or stale one is replaced. A process that was killed goes on where
+    it stopped; of two processes at once the second one waits, and where the first has written the record, is done.
     """
     before = state(run, root)
     with only_writer(run, root):
@@ -128,7 +133,7 @@ def verify(run: Run, stages: int = 2, device: str = "cpu", root: Path = ROOT) ->
 @contextmanager
 def only_writer(run: Run, root: Path) -> Iterator[None]:
     """Wait until no other process works on this run. The system drops the lock of a process that dies."""
-    path = root / ".unfinished" / f"{run.name}.lock"
+    path = _workshop(root) / f"{run.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -145,4 +150,9 @@ def only_writer(run: Run, root: Path) -> Iterator[None]:
 def _unfinished(run: Run, sources: dict[str, str], device: str, root: Path) -> Path:
     """Return the folder of unfinished work: another one for another configuration, other sources or another machine."""
     key = " ".join((address(run), combined(sources), *machine(device).values()))
-    return root / ".unfinished" / run.name / sha256(key.encode())[:12]
+    return _workshop(root) / run.name / sha256(key.encode())[:12]
+
+
+def _workshop(root: Path) -> Path:
+    """Locks and unfinished work are kept beside the book, in the checkout's .nearsight, not in it."""
+    return root.parents[1] / ".nearsight"

@@ -18,23 +18,25 @@ written in a module of `nearsight.studies`, whose list SCALES is the one place w
 
 - Steps rise strictly and end at `config.steps`. What a stage holds is recorded; a stage without arrays only moves the
   progress bar. Yield the first arrays early: a stale record is verified by computing its opening stages again.
-- The same configuration gives the same bits on the same machine. `work` says where and with whose help the work is done,
-  never what comes out: randomness comes from `config.seed`.
-- A run that was killed is called again with the same `work.folder` and with `work.after`, the last step whose arrays are
-  stored. Stages up to there are dropped when they are yielded again, so a sweep may start behind them; a training goes
-  on from the newest checkpoint in the folder, which it writes only once the stages before it have been yielded.
+- The same configuration gives the same bits on the same machine. `work` says where and with whose help the work is
+  done, never what comes out: randomness comes from `config.seed`.
+- A run that was killed is called again with the same `work.folder` and with `work.after`, the last step whose arrays
+  are stored. All stages behind it must come; those up to it need not be measured again. `nearsight.training` shows its
+  earlier snapshots once more and goes on from the newest checkpoint in the folder; a sweep begins behind `work.after`.
 - One thread a process. Independent parts go through `nearsight.sweeps.sweep(..., executor=work.executor)`.
-- Import from the module that defines a thing, not from `nearsight` itself: the imports say which sources a record rests on.
+- Import from the module that defines a thing, not from `nearsight` itself: the imports say on which sources a record
+  rests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -44,7 +46,7 @@ class Stage(NamedTuple):
     """A step of a computation and the arrays that are known from there on."""
 
     step: int
-    arrays: dict[str, Tensor] = {}
+    arrays: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Which sources a computation rests on, and a digest of what they say rather than of how they are laid out.
 
-The digest is taken over syntax trees without comments, docstrings and positions, so formatting does not change it and any
-change of meaning does. The modules are those that the computation's own module imports, and those that these import, as far
-as they belong to this library. A module's import of `package.module` does not count `package/__init__.py`, which only
-gathers names; taking a name from `package` does, with everything that it imports.
+The digest is taken over syntax trees without comments, docstrings and positions, so formatting does not change it and
+any change of meaning does. The modules are those that the computation's own module imports, and those that these
+import, as far as they belong to this library. Importing `package.module` does not count `package/__init__.py`, which
+only gathers names; taking a name from `package` does, with everything that it imports.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ FOLDER = Path(__file__).parent
 def source_digests(computation: Callable) -> dict[str, str]:
     """Return {module: SHA-256 of its syntax tree} of the computation's module and all library modules it reaches.
 
-    The computation must be defined in a file: TypeError for one that was typed into a notebook. ValueError where a module
-    takes a name from the library's front door, which would make every record rest on every module.
+    The computation must be defined in a file: TypeError for one that was typed into a notebook. ValueError where a
+    module takes a name from the library's front door, which would make every record rest on every module.
     """
     try:
         start = Path(inspect.getfile(computation))
         text = start.read_text(encoding="utf-8")
     except (TypeError, OSError) as error:
-        raise TypeError(f"the source of {computation!r} cannot be read; expected a function that is defined in a module: "
-                        "move it from the notebook into a file.") from error
+        raise TypeError(f"the source of {computation!r} cannot be read; expected a function that is defined in a "
+                        "module: move it from the notebook into a file.") from error
     digests, waiting = {}, [(computation.__module__, start, text)]
     while waiting:
         name, path, text = waiting.pop()
@@ -49,7 +49,7 @@ def combined(digests: dict[str, str]) -> str:
 
 
 def tree_digest(tree: ast.Module) -> str:
-    """Return the SHA-256 of a syntax tree, comments, docstrings and positions aside, the same for all Python versions."""
+    """Return the SHA-256 of a syntax tree, docstrings and positions aside, the same for all versions of Python."""
     digest = hashlib.sha256()
     for piece in _pieces(tree):
         digest.update(piece.encode() + b"\0")
@@ -99,8 +99,8 @@ def _imports(tree: ast.Module, package: str, module: str) -> Iterator[str]:
             continue
         for target in targets:
             if target == PACKAGE:
-                raise ValueError(f"{module} takes names from `{PACKAGE}` itself (line {node.lineno}), so a record would "
-                                 f"rest on every module: import from the module that defines them, as in "
+                raise ValueError(f"{module} takes names from `{PACKAGE}` itself (line {node.lineno}), so a record "
+                                 "would rest on every module: import from the module that defines them, as in "
                                  f"`from {PACKAGE}.noise import edm_sigmas`.")
             if _file(target):
                 yield target

@@ -18,9 +18,9 @@ def sweep(function: Callable[[Config], Result], configs: Iterable[Config], execu
           label: str = "sweep") -> Iterator[Result]:
     """Yield function(config) for each configuration, in their order, with a progress bar after five seconds.
 
-    The executor may be a process pool, a Dask client's `get_executor()`, a Slurm executor; None computes here. The function
-    must then be importable there, and take its randomness from the configuration: so the results do not depend on who
-    computes them. An error names the configuration at which it was met.
+    The executor may be a process pool, a Dask client's `get_executor()`, a Slurm executor; None computes here. The
+    function is imported where it runs and takes its randomness from the configuration, so the results do not depend on
+    who computes them. An error names the configuration at which it was met.
     """
     configs = list(configs)
     results = map(function, configs) if executor is None else executor.map(function, configs)
