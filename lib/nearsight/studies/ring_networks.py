@@ -53,15 +53,20 @@ def ring_networks(config: RingNetworks, work: Work = Work()) -> Iterator[Stage]:
 
 
 def learning(config: RingNetworks, network: tuple[int, int, int]) -> dict[str, Tensor]:
-    """Train one network (width, count, seed) and measure it at each snapshot."""
+    """The measurements of one network (width, count, seed), stacked over its snapshots."""
+    measured = list(snapshots(config, network))
+    return {name: torch.stack([each[name] for each in measured]) for name in measured[0]}
+
+
+def snapshots(config: RingNetworks, network: tuple[int, int, int]) -> Iterator[dict[str, Tensor]]:
+    """Train one network (width, count, seed) and yield what `measure` finds at each snapshot."""
     width, count, seed = network
     points, holdout = ring_split(count, RADIUS)
     recipe = Training(snapshots=config.snapshots, batch=config.batch, learning_rate=2e-3, decay="cosine",
                       levels=LogNormal(0.3, 1.3), sigma_data=RADIUS / math.sqrt(2),
                       seed=derived_seed(config.seed, seed))
-    snapshots = train(recipe, partial(untrained, width), points)
-    measured = [measure(snapshot.network, points, holdout) for snapshot in snapshots]
-    return {name: torch.stack([each[name] for each in measured]) for name in measured[0]}
+    for snapshot in train(recipe, partial(untrained, width), points):
+        yield measure(snapshot.network, points, holdout)
 
 
 def untrained(width: int) -> Preconditioned:
