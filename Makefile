@@ -55,7 +55,7 @@ run-named:
 	@test -n "$(RUN)" || $(call stop,say which run with RUN=name; make runs lists the names.)
 
 bench: $(ENV) ## time the library against its peers
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || $(call stop,$$script failed.); done
+	@for script in $(wildcard benchmarks/*.py); do $(BIN)/python $$script || $(call stop,$$script failed.); done
 
 clean: ## remove what was built (and leave .venv)
 	@rm -rf _build .pytest_cache .hypothesis
