@@ -64,7 +64,7 @@ def nearest(queries: Tensor, reference: Tensor, k: int = 1, exclude_self: bool =
     rows = min(columns, max(1, _ENTRIES // k))
     for top in range(0, len(queries), rows):
         block = screen.prepare(queries[top:top + rows])
-        best = torch.full_like(block[1], math.inf)[:, None].repeat(1, k), index[top:top + rows].zero_()
+        best = torch.full_like(distance[top:top + rows], math.inf, dtype=torch.float64), index[top:top + rows].zero_()
         for left in range(0, len(reference), columns):
             diagonal = top - left if exclude_self else None
             row, column = screen(block, screen.prepare(reference[left:left + columns]), best[0][:, -1], k, diagonal)
@@ -92,43 +92,52 @@ def memorized_fraction(samples: Tensor, train: Tensor, ratio: float = 1 / 3) -> 
 class _Screen:
     """Picks from a tile the pairs that may be among the k nearest.
 
-    Events are centered and scaled into [-1, 1]^d in float64, then rounded for the product, with unit roundoff u. For
-    a = |q|, b = |r|, the squared distance |q|^2 + |r|^2 - 2 q.r is then wrong by at most
-        (d + 16) u / (1 - (d + 16) u) (a + b)^2 + 16 d tiny:
-    d u 2ab for the product in any order of summation (Higham 2002, section 3.1), 4u ab for the rounded entries, a few u
-    for the two sums and the threshold; `tiny` is for underflow.
+    Events are scaled into [-1, 1]^d, centered and rounded for the product, with unit roundoff u. For a = |q|, b = |r|,
+    the squared distance a^2 + b^2 - 2 q.r is then wrong by at most g (a + b)^2 + 16 d tiny, g = 2 (d + 16) u to first
+    order: in any order of summation (Higham 2002, section 3.1) d u (a^2 + b^2) for the squares and d u (b^2 + 2ab) for
+    the product that is added to one of them, a few u for the rounded entries and the threshold, `tiny` for underflow.
     """
 
     def __init__(self, queries: Tensor, reference: Tensor):
         self.dtype = _product_dtype(queries.device)
-        self.center = reference[:256].mean(0, dtype=torch.float64)  # any center is right, a near one is fast
+        self.stored = torch.promote_types(torch.promote_types(queries.dtype, reference.dtype), self.dtype)
         largest = max(float(bound.abs()) for points in (queries, reference) for bound in points.aminmax())
-        self.scale = math.ldexp(1.0, min(math.frexp(largest)[1] + 1, 1023))  # a power of two divides without rounding
+        self.scale = math.ldexp(1.0, min(math.frexp(largest)[1], 1023))  # a power of two divides without rounding
+        self.center = (reference[:256].to(self.stored) / self.scale).mean(0)  # any center is right, a near one is fast
         limits, entries = torch.finfo(self.dtype), queries.shape[1]
-        rounding = (entries + 16) * limits.eps / 2
+        rounding = (entries + 16) * limits.eps  # eps = 2u
         self.rounding = rounding / (1 - rounding) if rounding < 1 else math.inf  # beyond, every pair is decided
         self.underflow = 16 * entries * limits.tiny
         self.largest_finite = limits.max
 
     def prepare(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Centered and scaled events [b, d], ready for the product, and their squared norms in float64 [b]."""
-        shifted = (points - self.center).div_(self.scale)
-        return shifted.to(self.dtype), shifted.square().sum(1)
+        """Scaled and centered events [b, d], ready for the product, and their squared norms [b]."""
+        shifted = (points.to(self.stored) / self.scale).sub_(self.center).to(self.dtype)
+        return shifted, shifted.square().sum(1)
 
     def __call__(self, queries, reference, kth_distance: Tensor, k: int, diagonal: int | None):
         """Rows and columns [p] of the pairs that rounding allows below the k-th best, sorted by row and column."""
         (q, q_square), (r, r_square) = queries, reference
         with torch.autocast(q.device.type, enabled=False):
-            partial = torch.addmm(r_square.to(self.dtype), q, r.T, alpha=-2)  # squared distances less |q|^2
+            partial = torch.addmm(r_square, q, r.T, alpha=-2)  # squared distances less |q|^2
         if diagonal is not None:
             partial.diagonal(diagonal).fill_(math.inf)
-        bound = self.rounding * (q_square.sqrt() + r_square.max().sqrt()) ** 2 + self.underflow
+        bound = self.rounding * (q_square.double().sqrt() + r_square.max().double().sqrt()) ** 2 + self.underflow
         limit = (kth_distance / self.scale) ** 2 - q_square
         if k <= len(r):
-            kth = partial.amin(1) if k == 1 else partial.topk(k, largest=False, sorted=False).values.amax(1)
-            limit = torch.minimum(limit, kth.double() + bound)
+            limit = torch.minimum(limit, _at_least_kth(partial, k).double() + bound)
         limit = (limit + bound).clamp(max=self.largest_finite).to(self.dtype)
-        return (partial <= limit[:, None]).nonzero(as_tuple=True)
+        rows = (partial.amin(1) <= limit).nonzero().squeeze(1)  # few, once the best so far are good
+        row, column = (partial[rows] <= limit[rows, None]).nonzero(as_tuple=True)
+        return rows[row], column
+
+
+def _at_least_kth(values: Tensor, k: int) -> Tensor:
+    """A bound [b] from above on the k-th smallest in each row of [b, n], mostly tight: that among minima of groups."""
+    groups = min(4 * k, values.shape[1])
+    size = values.shape[1] // groups
+    minima = values[:, :size * groups].unflatten(1, (size, groups)).amin(1)
+    return minima.topk(k, sorted=False, largest=False).values.amax(1)
 
 
 def _product_dtype(device: torch.device) -> torch.dtype:
