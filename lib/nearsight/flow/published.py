@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearsight.datasets import on_ring
+from nearsight.datasets.rings import on_ring
 from nearsight.denoisers.compose import Denoiser
 from nearsight.gaps import GeneralizationGap, generalization_gap
 from nearsight.noise import edm_sigmas

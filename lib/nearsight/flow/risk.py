@@ -11,7 +11,7 @@ from scipy import optimize
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.denoisers import EmpiricalDenoiser
+from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.compose import Denoiser
 from nearsight.gaps import denoising_error
 

@@ -15,7 +15,7 @@ from scipy import special
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.denoisers import EmpiricalDenoiser
+from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.gaps import generalization_gap
 from nearsight.quadrature import polar
 
