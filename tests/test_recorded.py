@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import random
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from nearsight import manifests, recorded
 from nearsight.__main__ import main
@@ -19,6 +21,7 @@ from nearsight.files import write_whole
 from nearsight.manifests import RecordRefused, address
 from nearsight.reproduction import compare, largest_difference, reproduce, verify
 from nearsight.scales import Run, Stage, Work, find, runs
+from nearsight.studies.miniature import Miniature, train_halves
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,9 @@ def test_the_manifest_says_where_the_record_comes_from(root):
 
 
 def test_the_provenance_table_has_no_empty_cell(root):
-    table = record(RUN, root)._repr_markdown_()
-    cells = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    assert all(len(row) == 2 and row[1] for row in cells)
-    assert {"run", "state", "commit", "machine", "wall time", "to recompute"} <= {row[0] for row in cells}
+    rows = re.findall("<tr><th>(.*?)</th><td>(.*?)</td></tr>", record(RUN, root)._repr_html_())
+    assert {"run", "state", "commit", "machine", "wall time", "to recompute"} <= {name for name, _ in rows}
+    assert all(content and "<" not in content for _, content in rows)
 
 
 def test_one_flipped_bit_is_refused(root):
@@ -292,6 +294,21 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(root, monkeypatch):
     assert not [each for each in compare(run, kept, unbroken).differences if each.largest]
 
 
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(root):
+    run = Run("walk", train_halves, Miniature(points=32, width=32, steps=600, stages=8, draws=1))
+    script = f"run = Run('walk', train_halves, {run.config!r}); reproduce(run, root=Path(sys.argv[1]))"
+    process = start(script, root)
+    while len(list(root.parents[1].glob(".nearsight/walk/*/stage-*"))) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert recorded.state(run, root) == "missing"
+    reproduce(run, root=root)
+    comparison = compare(run, recorded.load(run, root), compute(run))
+    assert comparison.worst is None and len(comparison.differences) == 3 * 8
+
+
 def test_two_processes_at_once_end_with_one_whole_record(root):
     script = "print('ready', flush=True); input(); print(reproduce(run, root=Path(sys.argv[1])))"
     processes = [start(script, root) for _ in range(2)]
@@ -373,6 +390,20 @@ def test_a_run_uses_one_thread_and_gives_the_others_back():
     with pytest.raises(ZeroDivisionError), one_thread():
         1 / 0
     assert seen == [1] and torch.get_num_threads() == before
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream, shown", [(Terminal(), True), (io.StringIO(), False)])
+def test_a_terminal_shows_rate_and_remaining_time_and_a_page_does_not(monkeypatch, stream, shown):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("nearsight.computing.tqdm", lambda **options: tqdm(**options | {"delay": 0, "mininterval": 0}))
+    compute(replace(RUN, config=Walk(pause=0.01)))
+    assert bool(re.search(r"walk: +50%.* 3/6 \[.*<.*steps/s\]", stream.getvalue())) is shown
+    assert shown or stream.getvalue() == ""
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, torch.zeros(1)])

@@ -21,7 +21,7 @@ from nearsight.scales import Run, Stage, Work
 LARGEST = 3_000_000  # bytes of a record: small enough for a repository
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """The stages of a run that hold arrays, and the seconds that they took."""
 

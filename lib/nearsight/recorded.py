@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from safetensors.torch import load as parse
@@ -26,7 +27,7 @@ from nearsight.sources import source_digests
 ROOT = Path(__file__).parents[2] / "book" / "recorded"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Record:
     """A stored run: its results, its manifest, and the modules that have changed since (none: the record is fresh)."""
 
@@ -42,18 +43,28 @@ class Record:
         return (f"stale: {', '.join(self.changed)} changed since it was recorded; "
                 f"`make verify RUN={self.manifest.run}` computes its opening stages again and renews it if they agree")
 
-    def _repr_markdown_(self) -> str:
+    def __repr__(self) -> str:
+        return f"Record({self.manifest.run}, {self.state})"
+
+    def _repr_html_(self) -> str:
         """The provenance as a table."""
         kept = self.manifest
-        rows = {"run": f"`{kept.run}` ({kept.scale} scale)", "state": self.state,
-                "configuration": ", ".join(f"{name} = {value}" for name, value in kept.config.items()),
-                "address": f"`{kept.address[:16]}`",
-                "sources": f"`{kept.digest[:16]}` over {len(kept.sources)} modules, renewed {len(kept.history)} times",
-                "commit": f"`{kept.commit[:12]}`", "recorded": kept.date, "wall time": f"{kept.seconds:g} s",
-                "machine": ", ".join(kept.machine.values()),
-                "versions": ", ".join(f"{name} {number}" for name, number in kept.versions.items()),
-                "to recompute": f"`{kept.command}`"}
-        return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())])
+        return table([
+            ("run", f"{kept.run} ({kept.scale} scale)"), ("state", self.state),
+            ("configuration", ", ".join(f"{name} = {value}" for name, value in kept.config.items())),
+            ("address", kept.address[:16]),
+            ("sources", f"{kept.digest[:16]} over {len(kept.sources)} modules, renewed {len(kept.history)} times"),
+            ("commit", kept.commit[:12]), ("recorded", kept.date), ("wall time", f"{kept.seconds:,.0f} s"),
+            ("machine", ", ".join(kept.machine[part] for part in ("device", "processor", "capability"))),
+            ("versions", ", ".join(f"{name} {number}" for name, number in kept.versions.items())),
+            ("to recompute", kept.command)])
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Return an HTML table whose first column names the rows."""
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in others) for _, *others in rows)
+    lines = (f"<tr><th>{escape(row[0])}</th>{rest}</tr>" for row, rest in zip(rows, cells))
+    return f'<table class="table">{"".join(lines)}</table>'
 
 
 def load(run: Run, root: Path = ROOT) -> Record:

@@ -21,7 +21,7 @@ from nearsight.scales import Run
 from nearsight.sources import combined, source_digests
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference:
     """An array of one stage, recorded and computed again.
 
@@ -36,7 +36,7 @@ class Difference:
     largest: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Recorded and recomputed stages side by side; `tolerance` is 0, equal bits, on the machine that recorded them."""
 

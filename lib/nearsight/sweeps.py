@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 
 
 def sweep(function: Callable[[Config], Result], configs: Iterable[Config], executor: Executor | None = None,
-          label: str = "sweep") -> Iterator[Result]:
-    """Yield function(config) for each configuration, in their order, with a progress bar after five seconds.
+          label: str | None = None) -> Iterator[Result]:
+    """Yield function(config) for each configuration, in their order; with a label, under a progress bar of that name.
 
     The executor may be a process pool, a Dask client's `get_executor()`, a Slurm executor; None computes here. The
     function is imported where it runs and takes its randomness from the configuration, so the results do not depend on
@@ -24,7 +24,7 @@ def sweep(function: Callable[[Config], Result], configs: Iterable[Config], execu
     """
     configs = list(configs)
     results = map(function, configs) if executor is None else executor.map(function, configs)
-    with tqdm(total=len(configs), desc=label, delay=5, disable=None) as bar:
+    with tqdm(total=len(configs), desc=label, delay=5, disable=None if label else True) as bar:
         for config in configs:
             try:
                 result = next(results)
