@@ -310,7 +310,7 @@ for result, label, color, style, at, offset in ((gap, "empirical", TRAIN, "-", 1
     low, high = gap_band(result.train_errors[seen], result.holdout_errors[seen], generator)
     curve(right, sigmas[seen], result.gap[seen], label, color, low, high, at, offset, linestyle=style)
 right.set(xscale="log", ylim=(-0.2, 5), xlabel=r"noise level $\sigma$", ylabel=r"gap $G(\sigma)$")
-right.axhline(0, color=NEUTRAL, linewidth=0.8)
+right.axhline(0, color=NEUTRAL, linewidth=0.8);
 
 # %% tags=["remove-input"]
 at_one, small = int((sigmas - 1).abs().argmin()), 0
