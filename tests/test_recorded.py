@@ -219,12 +219,14 @@ def test_another_machine_is_held_to_the_stated_tolerance(root, monkeypatch, drif
     assert "on another machine" in str(comparison)
 
 
-def test_a_stage_or_array_that_is_not_recorded_differs(root):
+def test_a_stage_or_array_on_one_side_alone_differs(root):
     kept = record(RUN, root)
-    less = Stage(2, {"norm": kept.results.stages[0].arrays["norm"]})
-    more = replace(kept.results, stages=(Stage(1, {"place": torch.zeros(1)}), less))
-    differences = {(each.step, each.name): each.largest for each in compare(RUN, kept, more).differences}
-    assert differences == {(1, "place"): float("inf"), (2, "norm"): 0.0, (2, "place"): float("inf")}
+    second = Stage(4, {"norm": kept.results.stages[1].arrays["norm"]})
+    again = replace(kept.results, stages=(Stage(1, {"empty": torch.empty(0)}), second))
+    differences = {(each.step, each.name): each.largest for each in compare(RUN, kept, again).differences}
+    absent = float("inf")
+    assert differences == {(1, "empty"): absent, (2, "norm"): absent, (2, "place"): absent, (4, "norm"): 0.0,
+                           (4, "place"): absent}
 
 
 @pytest.mark.parametrize("recorded_array, again, expected", [

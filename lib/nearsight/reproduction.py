@@ -20,13 +20,15 @@ from nearsight.recorded import ROOT, Record, load, state, store
 from nearsight.scales import Run
 from nearsight.sources import combined, source_digests
 
+_ABSENT = torch.empty(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Difference:
     """An array of one stage, recorded and computed again.
 
     `largest` is the largest difference of an entry as a share of the largest recorded entry: 0 for equal bits, inf for
-    another shape or dtype, or infinite or NaN in other places.
+    another shape or dtype, for infinite or NaN in other places, and where one of the two is absent.
     """
 
     step: int
@@ -62,20 +64,18 @@ class Comparison:
 
 
 def compare(run: Run, record: Record, again: Results, device: str = "cpu") -> Comparison:
-    """Compare results that were just computed with the record, over the stages that were computed."""
+    """Compare results that were just computed with the record, up to the last step that was computed."""
     here = record.manifest.machine == machine(device)
-    recorded = {stage.step: stage.arrays for stage in record.results.stages}
-    nothing = torch.empty(0)
-    differences = [
-        Difference(step, name, old := recorded.get(step, {}).get(name, nothing), new := arrays.get(name, nothing),
-                   largest_difference(old, new))
-        for step, arrays in again.stages for name in sorted(arrays.keys() | recorded.get(step, {}).keys())]
-    return Comparison(tuple(differences), 0.0 if here else run.tolerance)
+    old, new = ({(step, name): array for step, arrays in results.stages for name, array in arrays.items()
+                 if step <= again.steps[-1]} for results in (record.results, again))
+    pairs = [(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in sorted(old.keys() | new.keys())]
+    differences = tuple(Difference(*key, *pair, largest_difference(*pair)) for key, *pair in pairs)
+    return Comparison(differences, 0.0 if here else run.tolerance)
 
 
 def largest_difference(recorded: Tensor, again: Tensor) -> float:
     """Return max |again - recorded| / max |recorded|, 0 only for equal bits."""
-    if recorded.shape != again.shape or recorded.dtype != again.dtype:
+    if recorded.shape != again.shape or recorded.dtype != again.dtype or (recorded is _ABSENT) != (again is _ABSENT):
         return float("inf")
     if torch.equal(recorded.reshape(-1).view(torch.uint8), again.reshape(-1).view(torch.uint8)):
         return 0.0

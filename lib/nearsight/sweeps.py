@@ -20,7 +20,7 @@ def sweep(function: Callable[[Config], Result], configs: Iterable[Config], execu
 
     The executor may be a process pool, a Dask client's `get_executor()`, a Slurm executor; None computes here. The
     function is imported where it runs and takes its randomness from the configuration, so the results do not depend on
-    who computes them. An error names the configuration at which it was met.
+    who computes them, to the bit where all use as many threads. An error names the configuration at which it was met.
     """
     configs = list(configs)
     results = map(function, configs) if executor is None else executor.map(function, configs)
