@@ -46,10 +46,10 @@ runs: $(ENV) ## list the recorded runs
 	@$(BIN)/python -m nearsight runs
 
 reproduce: run-named $(ENV) ## compute a recorded run again from nothing: make reproduce RUN=name
-	@$(BIN)/python -m nearsight reproduce $(RUN)
+	@$(BIN)/python -m nearsight reproduce $(RUN) $(ARGS)
 
-verify: run-named $(ENV) ## check a stale run by its opening stretch: make verify RUN=name
-	@$(BIN)/python -m nearsight verify $(RUN)
+verify: $(ENV) ## check stale runs by their opening stretch, or one: make verify RUN=name
+	@$(BIN)/python -m nearsight verify $(RUN) $(ARGS)
 
 run-named:
 	@test -n "$(RUN)" || $(call stop,say which run with RUN=name; make runs lists the names.)
