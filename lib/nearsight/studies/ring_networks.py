@@ -86,13 +86,14 @@ def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Te
     exact = {"noise": noise[:, None], "weights": weights}
     angles = torch.atan2(points[:, 1], points[:, 0])
     fits = {"isotropic": None, "tangential": lambda spread: RingKernelDenoiser(RADIUS, angles, spread)}
+    matched = [matched_blur(denoiser, points, sigma, **exact) for sigma in LEVELS]
     result = {"gap": generalization_gap(denoiser, points, holdout, SIGMAS, "norm", **exact).gap,
               "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), SIGMAS, **exact),
-              "matched": torch.tensor([matched_blur(denoiser, points, sigma, **exact) for sigma in LEVELS])}
+              "matched": torch.tensor(matched, dtype=torch.float64)}
     for name, family in fits.items():
         found = [fitted_blur(denoiser, points, sigma, **exact, family=family) for sigma in LEVELS]
-        result[name] = torch.tensor([[fit.blur, fit.unexplained] for fit in found])
-    return {name: values.double() for name, values in result.items()}
+        result[name] = torch.tensor([[fit.blur, fit.unexplained] for fit in found], dtype=torch.float64)
+    return result
 
 
 SCALES = [Scales("ring-networks", ring_networks,
