@@ -33,7 +33,7 @@ class FigureAgain(SphinxDirective):
 
 
 class FigureIndex(SphinxDirective):
-    """`{figure-index}`: every numbered figure, chapter by chapter, with its caption as a link."""
+    """`{figure-index}`: every numbered figure, chapter by chapter: its number as a link, and its caption."""
 
     def run(self):
         return [pending_index()]
@@ -70,11 +70,17 @@ class ResolveFigures(SphinxPostTransform):
 
     def index(self):
         self.env.get_domain("math").data["has_equations"][self.env.docname] = True  # captions bring mathematics along
-        for docname in self.env.toctree_includes.get(self.config.root_doc, []):
+        for docname in self.pages(self.config.root_doc):
             rows = [self.row(docname, number, figure) for number, figure in figures(self.env, docname)]
             if rows:
                 yield nodes.rubric("", self.env.titles[docname].astext())
                 yield nodes.bullet_list("", *rows, classes=["figure-index"])
+
+    def pages(self, docname):
+        """Yield a page and the pages below it, as the table of contents has them."""
+        yield docname
+        for below in self.env.toctree_includes.get(docname, []):
+            yield from self.pages(below)
 
     def row(self, docname, number, figure):
         link = nodes.reference("", f"Figure {number}", refuri=self.address(docname, figure["ids"][0]), internal=True)
