@@ -1,9 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -242,7 +238,7 @@ glue(contrast=contrast, gaussian_contrast=gaussian_contrast, kurtosis=kurtosis, 
 #
 # Both paths start from the same noise. What differs is what they are told on the way, $D(x, \sigma)$.
 
-# %% mystnb={"figure": {"caption": "One trajectory of each denoiser from the same noise: the state x, scaled to the contrast of an image, and the current guess D(x, σ). The empirical guess jumps from the mean to one training image and stays; the Gaussian guess never decides.", "name": "fig-paths"}, "image": {"alt": "Four rows over nine noise levels from 80 to 0: state and guess of the empirical and of the Gaussian denoiser. The empirical guess becomes one sharp photograph at a noise level of about 2; the Gaussian guess stays blurred.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "One trajectory of each denoiser from the same noise: the state x, scaled to the contrast of an image, and the current guess $D(x, \\sigma)$. The empirical guess jumps from the mean to one training image and stays; the Gaussian guess never decides.", "name": "fig-paths"}, "image": {"alt": "Four rows over nine noise levels from 80 to 0: state and guess of the empirical and of the Gaussian denoiser. The empirical guess becomes one sharp photograph long before the noise is gone; the Gaussian guess stays blurred.", "width": "100%"}}
 steps = torch.tensor([0, 4, 6, 7, 8, 9, 10, 12, 18])
 
 
@@ -287,7 +283,7 @@ glue(decided_low=quartiles[0], decided=quartiles[1], decided_high=quartiles[2])
 gap = generalization_gap(empirical, train, holdout, sigmas, draws=1, generator=generator)
 smooth_gap = generalization_gap(gaussian, train, holdout, sigmas, draws=1, generator=generator)
 
-# %% mystnb={"figure": {"caption": "Left: denoising error per pixel against noise level, with 95 % intervals over images. The empirical denoiser is perfect on what it has seen and useless on what it has not: below σ = 1 its held-out error stops falling. Right: the relative gap, with 95 % bands for the whole curve. The empirical denoiser's grows without bound as the noise falls; the Gaussian's stays near 1, and is not zero.", "name": "fig-error"}, "image": {"alt": "Two plots against noise level. Training error of the empirical denoiser drops to zero below noise level 1 while its held-out error levels off near 0.06; both errors of the Gaussian denoiser fall together. The relative gap of the empirical denoiser rises steeply toward small noise.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "Left: denoising error per pixel against noise level, with 95 % intervals over images. The empirical denoiser is perfect on what it has seen and useless on what it has not: below $\\sigma = 1$ its held-out error stops falling. Right: the relative gap, with 95 % bands for the whole curve. The empirical denoiser's grows without bound as the noise falls; the Gaussian's stays moderate, and is not zero.", "name": "fig-error"}, "image": {"alt": "Two plots against noise level. Training error of the empirical denoiser drops to zero below noise level 1 while its held-out error levels off; both errors of the Gaussian denoiser fall together. The relative gap of the empirical denoiser rises steeply toward small noise.", "width": "100%"}}
 def with_interval(errors):
     """Mean over images [S], and the ends of its 95 % interval."""
     mean, reach = errors.mean(1), 1.96 * errors.std(1) / errors.shape[1] ** 0.5
