@@ -196,7 +196,7 @@ for axes in (grid[0, 1], grid[2, 2]):
 grid[0, 1].set_ylim(1e-2, 30)
 grid[1, 0].set_ylim(0), grid[0, 0].set_ylim(0, 0.75), grid[0, 2].set_ylim(0, 0.25)
 grid[1, 2].axhline(0.5, color=NEUTRAL, lw=0.6, ls=":")
-grid[2, 0].legend(loc="upper right")
+grid[2, 0].legend(loc="upper right");
 
 # %% tags=["remove-input"]
 for d, properties in nine.items():  # exact theory in both directions, at every point shown
@@ -271,7 +271,7 @@ left.text(1.15, 0.77, "$d = 16$", color=shades[16]), left.text(5, 0.95, "$d = 10
 left.text(4.2, 1.012, "as released, $d = 100$", color=HOLDOUT, fontsize=8.5)
 left.set(ylabel="$H^2$", xlim=(0.25, 18), ylim=(0.4, 1.05))
 right.axvspan(0.25, 1, color="#e8e8e8", lw=0), right.text(0.47, 0.16, "∞", fontsize=16, color=NEUTRAL)
-right.set(ylabel=r"$-\ln(1 - H^2)\,/\,d$", xlim=(0.25, 18), ylim=(0, 0.32))
+right.set(ylabel=r"$-\ln(1 - H^2)\,/\,d$", xlim=(0.25, 18), ylim=(0, 0.32));
 
 # %% tags=["remove-input"]
 logs = hellinger[100][0]
@@ -343,7 +343,7 @@ smooth = torch.logspace(math.log10(2 / 64), math.log10(8), 80)
 limit = torch.tensor([infinite_draws(float(dimension * ratio)) for ratio in smooth])
 curve(axes, smooth, limit, r"$M = \infty$", THEORY, at=42, offset=(-38, -10), lw=1)
 ratio_axis(axes, (1 / 16, 0.25, 1, 4))
-axes.set(yscale="log", ylabel="$W_2^2/d$ of the one-step model")
+axes.set(yscale="log", ylabel="$W_2^2/d$ of the one-step model");
 
 # %% tags=["remove-input"]
 for draws in (1, 2, 4, 16):
@@ -427,7 +427,7 @@ ratio_axis(left, (0.25, 1, 4))
 left.set(yscale="log", ylabel="KL(truth, fit), $d = 400$")
 for (ratio, line), color, at in zip(integrands.items(), (HOLDOUT, NEUTRAL, TRAIN), (95, 60, 190)):
     curve(right, log_sigma.exp(), line, times_d(ratio), color, at=at, offset=(6, 6))
-right.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel=r"$(E - E^*)/\sigma^2$", ylim=(1e-4, 1e5))
+right.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel=r"$(E - E^*)/\sigma^2$", ylim=(1e-4, 1e5));
 
 # %% tags=["remove-input"]
 for row, level in enumerate(levels):
@@ -488,7 +488,7 @@ places = ((8, (6, 8)), (5, (4, 8)), (4, (6, 8)), (14, (-8, 11)), (8, (10, -6)))
 for (ratio, color), (at, offset) in zip(gammas.items(), places):
     curve(axes, sigmas, formula[ratio], times_d(ratio), color, at=at, offset=offset, lw=1.3)
     dots(axes, coarse, gaps[ratio], color)
-axes.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel=r"gap $G(\sigma)$", ylim=(1e-4, 3e4))
+axes.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel=r"gap $G(\sigma)$", ylim=(1e-4, 3e4));
 
 # %% tags=["remove-input"]
 def slope(ratio, low=1e-3, high=2e-3):
@@ -598,7 +598,7 @@ for axes, run, positive in zip(panels, (run16, run100), (published16, published1
     axes.axvline(1, color=NEUTRAL, lw=0.6, ls=":")
     axes.set(title=f"$d = {d}$", xlabel="$n/d$", ylim=(-0.03, 1.03))
     axes.legend(loc="lower right", fontsize=7.5)
-panels[0].set_ylabel(r"$P(\Delta > 0)$")
+panels[0].set_ylabel(r"$P(\Delta > 0)$");
 
 # %% tags=["remove-input"]
 independent = {  # another simulation of 150 runs
@@ -695,7 +695,7 @@ for line, d in zip(grid, (16, 64)):
     line[0].set_ylabel(f"$d = {d}$")
 for axes, title in zip(grid[0], columns):
     axes.set_title(title, fontsize=9.5)
-grid[0, 1].legend(loc="center right", fontsize=8)
+grid[0, 1].legend(loc="center right", fontsize=8);
 
 # %% tags=["remove-input"]
 network, linear, empirical = (columns["memorized fraction"][16].mean(0)[:, model] for model in range(3))

@@ -96,7 +96,7 @@ for axes, run, record in zip(panels, (run16, run100), (record16, record100)):
     axes.axvline(1, color=NEUTRAL, lw=0.6, ls=":")
     axes.set(title=f"$d = {run.config.dimension}$", xlabel="$n/d$")
 panels[0].set_ylabel("energy less its diagonal")
-panels[0].legend()
+panels[0].legend();
 
 # %% tags=["remove-input"]
 small16, small100, live = energies(record16.results), energies(record100.results), energies(miniature)
@@ -155,7 +155,7 @@ left.legend(fontsize=7.5)
 low, high = resampled.quantile(torch.tensor([0.025, 0.975]), dim=0)
 right.errorbar(gamma, shares, torch.stack([shares - low, high - shares]).clamp(min=0), fmt="o-", color=TRAIN)
 ratio_axis(right, (1, 2, 4, 8))
-right.set(ylabel="share of variance between sets", ylim=(0, 1))
+right.set(ylabel="share of variance between sets", ylim=(0, 1));
 
 # %% tags=["remove-input"]
 assert shares[-1] > shares[0] + 0.2
@@ -213,7 +213,7 @@ for column, (label, color, at, offset) in enumerate(labels):
     curve(axes, sliced_ratios, slices[:, column].mean(0), label, color, at=at, offset=offset, lw=1)
 axes.plot(sliced_ratios, expected_population(64 * sliced_ratios), color=THEORY, lw=0.8)
 ratio_axis(axes)
-axes.set(yscale="log", ylabel="sliced $W_2^2$")
+axes.set(yscale="log", ylabel="sliced $W_2^2$");
 
 # %% tags=["remove-input"]
 means = slices.mean(0)
@@ -312,7 +312,7 @@ for sigma, color in zip(deviations, COLORS):
     dots(axes, pole_ratios, poles[sigma], color)
     axes.axhline(one_step_limit(1e12, sigma), color=color, lw=0.8, ls="--")
 ratio_axis(axes, (1, 2, 4, 8))
-axes.set(yscale="log", ylabel=r"KL$(G, \mathrm{truth})/d$", xlim=(0.98, 12))
+axes.set(yscale="log", ylabel=r"KL$(G, \mathrm{truth})/d$", xlim=(0.98, 12));
 
 # %% tags=["remove-input"]
 for sigma, values in poles.items():
@@ -467,7 +467,7 @@ for (name, values), spectrum, color, size in zip(by_spectrum.items(), spectra.va
 for axes, title in zip(panels, ("KL(fit, truth) / d", r"$-\ln(1 - H^2)\,/\,d$", r"$W_2^2\,/\,\mathrm{tr}\,\Sigma$")):
     ratio_axis(axes, (1, 2, 4, 8, 16))
     axes.set(title=title, yscale="log")
-panels[2].legend(fontsize=7.5)
+panels[2].legend(fontsize=7.5);
 
 # %% tags=["remove-input"]
 for name, values in by_spectrum.items():
@@ -514,7 +514,7 @@ for (n, line), color in zip(by_floor.items(), COLORS):
     curve(axes, floors, line, f"$n = {n}$", color, at=0, offset=(-40, 0), lw=1.3)
     dots(axes, some_floors, with_floor[n], color)
     axes.plot(floors[line.argmin()], line.min(), "o", ms=9, mfc="none", color=color)
-axes.set(xscale="log", yscale="log", xlabel=r"floor $\rho$", ylabel="KL(truth, fit)", xlim=(3e-4, 10))
+axes.set(xscale="log", yscale="log", xlabel=r"floor $\rho$", ylabel="KL(truth, fit)", xlim=(3e-4, 10));
 
 # %% tags=["remove-input"]
 for n, line in by_floor.items():
@@ -653,7 +653,7 @@ for side, axes in enumerate(panels[1:]):
 panel_titles = ("KL(generated, truth), exact denoiser", "KL(generated, truth)", "KL(truth, generated)")
 for axes, title in zip(panels, panel_titles):
     axes.set(title=title, xscale="log", yscale="log", xlabel="steps $K$")
-panels[0].set_ylim(1e-4, 300)
+panels[0].set_ylim(1e-4, 300);
 
 # %% tags=["remove-input"]
 table = {"EDM Euler": (7.46132, 1.85788), "EDM Heun": (3.76842, .15678), "EDM ancestral": (17.76724, 6.04021),
@@ -720,7 +720,7 @@ for (rho, line), color in zip(ridges.items(), COLORS):
     curve(axes, largest, line, rf"$\rho = {rho:g}$", color, lw=1.3)
     axes.plot(probed, sampled[rho], "o", color=color)
     axes.axhline(1 + rho, color=color, lw=0.8, ls="--")
-axes.set(xscale="log", yscale="log", xlabel=r"$\sigma_\mathrm{max}$", ylabel="generated variance")
+axes.set(xscale="log", yscale="log", xlabel=r"$\sigma_\mathrm{max}$", ylabel="generated variance");
 
 # %% tags=["remove-input"]
 for rho, line in ridges.items():
@@ -791,7 +791,7 @@ places = ((40, (6, 0)), (30, (-132, -4)), (40, (6, 0)), (40, (6, 0)))
 for (name, line), slope, color, (at, offset) in zip(late_curves.items(), slopes, COLORS, places):
     curve(axes, late, line, name + slope, color, at=at, offset=offset, lw=1.4)
 axes.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$", ylabel="difference from linear",
-         xlim=(0.02, 1e4), ylim=(1e-7, 3))
+         xlim=(0.02, 1e4), ylim=(1e-7, 3));
 
 # %% tags=["remove-input"]
 rates = {name: float((line[36] / line[31]).log() / (late[36] / late[31]).log()) for name, line in late_curves.items()}
@@ -845,7 +845,7 @@ ratio_axis(left, (0.1, 1, 10, 100, 1000))
 left.set(yscale="log", ylabel=r"$\alpha = (\ln n)/d$", ylim=(0.02, 3), xlim=(0.018, 6000))
 right.axvline(1, color=NEUTRAL, lw=0.6, ls=":")
 right.set(xlabel=r"$\sigma/\sigma_C$", ylabel="participation $Y_2$", ylim=(0, 1.02))
-right.legend(fontsize=7.5)
+right.legend(fontsize=7.5);
 
 # %% tags=["remove-input"]
 meeting = torch.stack([values.mean(0)[3] for values in collapse.values()])
@@ -903,7 +903,7 @@ for (n, several), style in zip(shares_of_n.items(), ("-", "--")):
 axes.axhline(0.09 / 1.09, color=THEORY, lw=0.9, ls=":")
 axes.text(0.25, 0.09 / 1.09 * 0.85, "optimum", fontsize=8.5)
 ratio_axis(axes, (0.25, 0.5, 1, 2, 4, 16), "$p/n$")
-axes.set(yscale="log", ylabel="denoising error", xlim=(0.22, 40))
+axes.set(yscale="log", ylabel="denoising error", xlim=(0.22, 40));
 
 # %% tags=["remove-input"]
 optimum = 0.09 / 1.09
@@ -956,7 +956,7 @@ for axes, (k, lines) in zip(panels, mixtures.items()):
         axes.plot(mix_levels, line, style, color=color, label=label, lw=1.5)
     axes.set(title=f"{k} components", xscale="log", yscale="log", xlabel=r"noise level $\sigma$")
 panels[0].set_ylabel("error per coordinate")
-panels[0].legend()
+panels[0].legend();
 
 # %% tags=["remove-input"]
 worst = {k: float((lines[0] / lines[1]).max()) for k, lines in mixtures.items()}
