@@ -95,8 +95,10 @@ def dots(axes, x, values, color, **style):
 # With $\Psi = \sum_{i=1}^{d} \psi\big(\tfrac{n-i}{2}\big)$, $\psi$ the digamma function,
 #
 # $$
-# \mathbb E\, \mathrm{KL}(Q \,\|\, P) = \tfrac12 \big[ d \ln \tfrac n2 - \Psi \big], \qquad
-# \mathbb E\, \mathrm{KL}(P \,\|\, Q) = \tfrac12 \Big[ \tfrac{(n+1)\, d}{n-d-2} - d + \Psi - d \ln \tfrac n2 \Big],
+# \begin{aligned}
+# \mathbb E\, \mathrm{KL}(Q \,\|\, P) &= \tfrac12 \Big[ d \ln \tfrac n2 - \Psi \Big], \\
+# \mathbb E\, \mathrm{KL}(P \,\|\, Q) &= \tfrac12 \Big[ \tfrac{(n+1)\, d}{n-d-2} - d + \Psi - d \ln \tfrac n2 \Big],
+# \end{aligned}
 # $$ (eq-expected-kl)
 #
 # the first finite for $n > d$, the second for $n > d + 2$, and both infinite for $n \le d$.
@@ -178,7 +180,7 @@ titles = {"forward": "KL(fit, truth) / d", "backward": "KL(truth, fit) / d", "ex
           "holdout": r"held-out error, $\sigma = 0.3$"}
 shades = {16: "#9ecae1", 64: "#4292c6", 256: "#08306b"}
 
-# %% mystnb={"figure": {"caption": "Nine properties of a Gaussian fitted to n points in d dimensions. Lines: limits for large n and d. Dots: means over fits with 95 % intervals. In the first row the divergences are infinite (gray) up to n = d, where the fitted covariance becomes invertible, and finite beyond. Nothing else sees n = d at all: distances, the convergence of two models, the nearness of samples and the denoising errors all glide through it.", "name": "fig-nine"}, "image": {"alt": "Nine small plots against n/d on a log axis. Two KL divergences and the Hellinger exponent are infinite up to n = d and fall beyond; six other quantities, among them Wasserstein distance, preference for training data and denoising errors, pass n = d smoothly.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "Nine properties of a Gaussian fitted to $n$ points in $d$ dimensions. Lines: limits for large $n$ and $d$. Dots: means over fits with 95 % intervals. In the first row the divergences are infinite (gray) up to $n = d$, where the fitted covariance becomes invertible, and finite beyond. Nothing else sees $n = d$ at all: distances, the convergence of two models, the nearness of samples and the denoising errors all glide through it.", "name": "fig-nine"}, "image": {"alt": "Nine small plots against n/d on a log axis. Two KL divergences and the Hellinger exponent are infinite up to n = d and fall beyond; six other quantities, among them Wasserstein distance, preference for training data and denoising errors, pass n = d smoothly.", "width": "100%"}}
 figure, grid = plt.subplots(3, 3, figsize=(8.6, 6.6), sharex=True)
 for axes, (name, title) in zip(grid.flat, titles.items()):
     if name in ("forward", "backward", "exponent"):
@@ -219,8 +221,8 @@ glue(exponent_at=just_above.hellinger_exponent, forward_at=just_above.kl_fit_tru
 # %% [markdown]
 # In the first row something happens. As $n$ falls to $d$, KL(truth, fit) grows without bound, while KL(fit, truth) per
 # dimension rises to {glue:text}`forward_at:.2f` and the exponent of the Hellinger distance to
-# {glue:text}`exponent_at:.3f`; then all three are infinite. *The divergences jump because $S$ becomes invertible.* They
-# are smooth functions of its smallest eigenvalue, and that is all they see.
+# {glue:text}`exponent_at:.3f`; then all three are infinite. *The divergences jump because $S$ becomes invertible.* What
+# they see is its smallest eigenvalue.
 #
 # In the other two rows nothing happens. For $d = 256$, going from $n = \tfrac34 d$ over $n = d$ to $\tfrac54 d$, the
 # Wasserstein distance goes from {glue:text}`w2_below:.2f` over {glue:text}`w2_at:.2f` to {glue:text}`w2_above:.2f`, and
@@ -256,7 +258,7 @@ def model_against_truth(ratio, d, sets):
 hellinger = {d: torch.stack([model_against_truth(ratio, d, sets) for ratio in beyond], 2)
              for d, sets in ((16, 100), (100, 16))}
 
-# %% mystnb={"figure": {"caption": "Left: the squared Hellinger distance between the one-step model and the truth. At d = 100 it stays at 1 to the eye, for n below d (where it is exactly 1) and far above; the release cuts small determinants to 0 and would report exactly 1 almost everywhere (crosses). Right: its exponent, which falls from infinity at n = d. The transition was always there; the axis hid it. Means with 95 % intervals over training sets.", "name": "fig-hellinger"}, "image": {"alt": "Two plots against n/d. The squared Hellinger distance in 100 dimensions is flat at 1 below and above n = d and bends only beyond n = 6d; its exponent per dimension is infinite up to n = d and then falls for both dimensions.", "width": "95%"}}
+# %% mystnb={"figure": {"caption": "Left: the squared Hellinger distance between the one-step model and the truth. At $d = 100$ it stays at 1 to the eye, for $n$ below $d$ (where it is exactly 1) and far above; the release cuts small determinants to 0 and would report exactly 1 almost everywhere (crosses). Right: its exponent, which falls from infinity at $n = d$. The transition was always there; the axis hid it. Means with 95 % intervals over training sets.", "name": "fig-hellinger"}, "image": {"alt": "Two plots against n/d. The squared Hellinger distance in 100 dimensions is flat at 1 below and above n = d and bends only beyond n = 6d; its exponent per dimension is infinite up to n = d and then falls for both dimensions.", "width": "95%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.0, 3.3))
 for d, color in ((16, shades[16]), (100, shades[256])):
     logs = hellinger[d][0]
@@ -327,7 +329,7 @@ def infinite_draws(n):
     return 1 / n + unseen + float(weights @ (scale * values / (values + sigma**2) - 1) ** 2)
 
 
-# %% mystnb={"figure": {"caption": "Wasserstein distance of the one-step model to the truth, d = 64, for M noise draws per training point. Dots: means with 95 % intervals over 24 training sets; lines: medians. The peak sits where the number of pairs nM equals d, and is gone for infinitely many draws, where the theory (black) runs through the dots.", "name": "fig-draws"}, "image": {"alt": "Log-log plot of squared Wasserstein distance per dimension against n/d. One draw per point gives a tall peak at n = d, two at d/2, four at d/4, sixteen at d/16; infinitely many draws give a smooth falling curve that theory matches.", "width": "85%"}}
+# %% mystnb={"figure": {"caption": "Wasserstein distance of the one-step model to the truth, $d = 64$, for $M$ noise draws per training point. Dots: means with 95 % intervals over 24 training sets; lines: medians. The peak sits where the number of pairs $nM$ equals $d$, and is gone for infinitely many draws, where the theory (black) runs through the dots.", "name": "fig-draws"}, "image": {"alt": "Log-log plot of squared Wasserstein distance per dimension against n/d. One draw per point gives a tall peak at n = d, two at d/2, four at d/4, sixteen at d/16; infinitely many draws give a smooth falling curve that theory matches.", "width": "85%"}}
 figure, axes = plt.subplots(figsize=(7.0, 3.9))
 colors = {1: HOLDOUT, 2: "#E69F00", 4: "#009E73", 16: "#56B4E9", None: TRAIN}
 for draws, values in by_draws.items():
@@ -417,7 +419,7 @@ def excess(ratio):
 
 integrands = {ratio: excess(ratio) for ratio in (0.5, 1.0, 2.0)}
 
-# %% mystnb={"figure": {"caption": "Left: KL(truth, fit) in 400 dimensions when both laws are blurred by noise σ. Lines: theory; dots: means with 95 % intervals over 16 fits. At every σ > 0 the curve passes n = d smoothly; it steepens as σ falls. Right: where the divergence comes from, excess error over σ² against the noise level. The area under a curve is KL/d. For n ≤ d it does not close on the side of small noise.", "name": "fig-blurred"}, "image": {"alt": "Left: four falling curves of divergence against n/d for noise levels 0.03 to 1, without a break at n = d. Right: three integrands against noise level; for n = 2d a closed bump, for n = d growing as 1/sigma and for n = d/2 as 1/sigma squared toward small noise.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "Left: KL(truth, fit) in 400 dimensions when both laws are blurred by noise $\\sigma$. Lines: theory; dots: means with 95 % intervals over 16 fits. At every $\\sigma > 0$ the curve passes $n = d$ smoothly; it steepens as $\\sigma$ falls. Right: where the divergence comes from, excess error over $\\sigma^2$ against the noise level. The area under a curve is KL$/d$. For $n \\le d$ it does not close on the side of small noise.", "name": "fig-blurred"}, "image": {"alt": "Left: four falling curves of divergence against n/d for noise levels 0.03 to 1, without a break at n = d. Right: three integrands against noise level; for n = 2d a closed bump, for n = d growing as 1/sigma and for n = d/2 as 1/sigma squared toward small noise.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.5))
 for row, (level, line) in enumerate(blurred.items()):
     color = plt.get_cmap("viridis")(0.15 + 0.22 * row)
@@ -482,7 +484,7 @@ def measured_gaps(ratio, repetitions=10):
 
 gaps = {ratio: measured_gaps(ratio) for ratio in gammas}
 
-# %% mystnb={"figure": {"caption": "The relative gap between held-out and training error of the fitted linear denoiser against the noise level. Lines: formula; dots: the book's own measurement on fitted denoisers, with 95 % intervals over 10 fits. Toward small noise the gap goes as σ to the power −2 below n = d, −1 at n = d, +2 above. At any noise level that matters for a sample the five curves are neighbors.", "name": "fig-gap-exponent"}, "image": {"alt": "Log-log plot of relative gap against noise level for five ratios n/d. Toward small noise the curves for n below d rise with slope minus two, the one at n = d with slope minus one, those above fall with slope two; measured dots lie on the lines.", "width": "85%"}}
+# %% mystnb={"figure": {"caption": "The relative gap between held-out and training error of the fitted linear denoiser against the noise level. Lines: formula; dots: the book's own measurement on fitted denoisers, with 95 % intervals over 10 fits. Toward small noise the gap goes as $\\sigma$ to the power −2 below $n = d$, −1 at $n = d$, +2 above. At any noise level that matters for a sample the five curves are neighbors.", "name": "fig-gap-exponent"}, "image": {"alt": "Log-log plot of relative gap against noise level for five ratios n/d. Toward small noise the curves for n below d rise with slope minus two, the one at n = d with slope minus one, those above fall with slope two; measured dots lie on the lines.", "width": "85%"}}
 figure, axes = plt.subplots(figsize=(7.0, 4.0))
 places = ((8, (6, 8)), (5, (4, 8)), (4, (6, 8)), (14, (-8, 11)), (8, (10, -6)))
 for (ratio, color), (at, offset) in zip(gammas.items(), places):
@@ -577,7 +579,7 @@ for name, array in again.items():
 terms16, terms100 = ({name: record.results.curve(name)[1] for name in again} for record in (record16, record100))
 published16, published100 = readings(run16.config, terms16), readings(run100.config, terms100)
 
-# %% mystnb={"figure": {"caption": "The published measure: probability that Δ is positive, against n/d, for one and the same model under eight readings of its definition (150 runs, 95 % Wilson intervals). The place of the transition is set by the width of the kernel, by the number of original points, by what stands for the original density, by a transpose and, in 100 dimensions, by single precision.", "name": "fig-delta"}, "image": {"alt": "Two panels, d = 16 and d = 100, of the probability of a positive Delta against n/d. The curves for different kernel widths, original sets, transposed covariance and float32 rise at different places between n/d of one half and more than four.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "The published measure: probability that $\\Delta$ is positive, against $n/d$, for one and the same model under eight readings of its definition (150 runs, 95 % Wilson intervals). The place of the transition is set by the width of the kernel, by the number of original points, by what stands for the original density, by a transpose and, in 100 dimensions, by single precision.", "name": "fig-delta"}, "image": {"alt": "Two panels, d = 16 and d = 100, of the probability of a positive Delta against n/d. The curves for different kernel widths, original sets, transposed covariance and float32 rise at different places between n/d of one half and more than four.", "width": "100%"}}
 figure, panels = plt.subplots(1, 2, figsize=(9.0, 3.9), sharey=True)
 palette = {"correct": ("black", "correct"), "transposed": ("#E69F00", "transposed"), "float32": ("#56B4E9", "float32"),
            RELEASE: (HOLDOUT, "the release"), "exact density for O": ("#009E73", "exact $O$"),
@@ -682,7 +684,7 @@ titles = {"memorized": "memorized fraction", "preference": "preference for train
 for name, title in titles.items():
     columns[title] = {d: by_ratio(record, name) for d, record in tables.items()}
 
-# %% mystnb={"figure": {"caption": "A network, the linear denoiser and the empirical denoiser on the same n white points, against n/d; means over five repetitions with 95 % intervals. In 16 dimensions the network copies at n = d and well beyond; in 64, with the same training, it copies nothing and leans all the same. The linear denoiser never copies, the empirical one always does. Nothing singles out n = d.", "name": "fig-networks"}, "image": {"alt": "Two rows of four plots, for 16 and 64 dimensions, against n/d from one half to 32: probability of positive Delta, memorized fraction, preference for train and Wasserstein distance, for network, linear and empirical denoiser. The network's memorized fraction falls gradually from 0.95 to 0 in 16 dimensions and is 0 in 64; its preference for training points falls slowly in both, without a feature at n = d.", "width": "100%"}}
+# %% mystnb={"figure": {"caption": "A network, the linear denoiser and the empirical denoiser on the same $n$ white points, against $n/d$; means over five repetitions with 95 % intervals. In 16 dimensions the network copies at $n = d$ and well beyond; in 64, with the same training, it copies nothing and leans all the same. The linear denoiser never copies, the empirical one always does. Nothing singles out $n = d$.", "name": "fig-networks"}, "image": {"alt": "Two rows of four plots, for 16 and 64 dimensions, against n/d from one half to 32: probability of positive Delta, memorized fraction, preference for train and Wasserstein distance, for network, linear and empirical denoiser. The network's memorized fraction falls gradually from 0.95 to 0 in 16 dimensions and is 0 in 64; its preference for training points falls slowly in both, without a feature at n = d.", "width": "100%"}}
 figure, grid = plt.subplots(2, 4, figsize=(9.4, 4.6), sharex=True)
 tones = {"network": HOLDOUT, "linear": TRAIN, "empirical": NEUTRAL}
 for line, d in zip(grid, (16, 64)):
@@ -759,11 +761,11 @@ glue(copies_at=network[1], copies_two=network[2], copies_four=network[3], copies
 # ## Summary
 #
 # - A fitted Gaussian is infinitely far from the truth, in KL, up to $n = d$, because its covariance is singular; the
-#   expected price beyond is known exactly ({eq}`eq-expected-kl`) and does not depend on the data's covariance.
+#   expected price beyond is known exactly, by {eq}`eq-expected-kl`, and does not depend on the data's covariance.
 # - Wasserstein distance, the agreement of two models, the nearness of samples to training data and all denoising errors
 #   pass $n = d$ without a trace. At $n = 16 d$ samples still lean toward the training points.
-# - The jump lives at vanishing noise: a divergence is excess denoising error summed with weight $\sigma^{-3}$
-#   ({eq}`eq-excess`). What a real model can show of it is a change of the gap's exponent at small $\sigma$.
+# - The jump lives at vanishing noise: by {eq}`eq-excess` a divergence is excess denoising error summed with weight
+#   $\sigma^{-3}$. What a real model can show of it is a change of the gap's exponent at small $\sigma$.
 # - The published model has a second, unrelated pole at $n = d$, due to one noise draw per point.
 # - The published measure puts the transition between $n/d =$ {glue:text}`half_exact:.1f` and
 #   {glue:text}`half_narrow:.0f`, as one chooses kernel, sets and floating-point format.
@@ -800,7 +802,7 @@ print("expected denoising errors at 0.1:", expected_errors(spectrum, n, sigma=0.
 #    Gaussian. Check it with `expected_kl`, and explain it without any formula.
 # 2. Add a floor: replace $S$ by $S + \rho I$ in the first cell that fits. For which $\rho$ is KL(truth, fit) least at
 #    $n = d/2$? (`expected_divergences` knows.)
-# 3. In {numref}`fig-draws`, take $\sigma = 0.3$. Why do the poles move apart from the smooth curve less than before?
+# 3. In {numref}`fig-draws`, take $\sigma = 0.3$. Where are the poles, how tall are they, and why?
 # 4. Invent a ninth reading of $\Delta$ under which the transition happens at $n = 3d$.
 #
 # ## Provenance
