@@ -83,7 +83,7 @@ def energies(results):
     return torch.stack([own, term["pairs_original"][:, None, 0] - 2 * term["models_original"][..., 0, 0]])
 
 
-# %% mystnb={"figure": {"caption": "The two energies whose difference is the published measure, less their common 1: medians and middle halves over 150 runs. In 16 dimensions they cross where their spreads overlap; in 100 dimensions both are minute beside the 1 that cancels. A sign of a difference of two small numbers carries the published claim.", "name": "fig-energies"}, "image": {"alt": "Two panels, d = 16 and d = 100, of the energies of training and original set against n/d on a symmetric log axis. The bands of the two energies move together and overlap; in 100 dimensions their size is far below one.", "width": "95%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The two energies whose difference is the published measure, less their common 1: medians and middle halves over 150 runs. In 16 dimensions they cross where their spreads overlap; in 100 dimensions both are minute beside the 1 that cancels. A sign of a difference of two small numbers carries the published claim.", "name": "fig-energies"}, "image": {"alt": "Two panels, d = 16 and d = 100, of the energies of training and original set against n/d on a symmetric log axis. The bands of the two energies move together and overlap; in 100 dimensions their size is far below one.", "width": "95%"}}
 figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.5))
 for axes, run, record in zip(panels, (run16, run100), (record16, record100)):
     gamma = torch.tensor(run.config.counts) / run.config.dimension
@@ -143,7 +143,7 @@ shares = torch.stack([share_between(values) for values in by_set])
 chosen = torch.randint(by_set.shape[1], (200, by_set.shape[1]), generator=generator)
 resampled = torch.stack([torch.stack([share_between(values[sets]) for values in by_set]) for sets in chosen])
 
-# %% mystnb={"figure": {"caption": "Left: share of noise draws with $\\Delta > 0$ for each of twenty training sets, sorted, at six sizes. Right: share of the variance of $\\Delta$ (of its ranks) that lies between training sets rather than between noise draws of one set, with 95 % bootstrap intervals. Close to $n = d$ the noise decides, far beyond it more than half of the variation is the data set's: memorizing in this sense is a property of both.", "name": "fig-data-sets"}, "image": {"alt": "Left: a staircase of shares of positive Delta per data set, for six training set sizes. Right: the share of variance between data sets against n/d rises from near zero to most of the variance.", "width": "95%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: share of noise draws with $\\Delta > 0$ for each of twenty training sets, sorted, at six sizes. Right: share of the variance of $\\Delta$ (of its ranks) that lies between training sets rather than between noise draws of one set, with 95 % bootstrap intervals. Close to $n = d$ the noise decides, far beyond it more than half of the variation is the data set's: memorizing in this sense is a property of both.", "name": "fig-data-sets"}, "image": {"alt": "Left: a staircase of shares of positive Delta per data set, for six training set sizes. Right: the share of variance between data sets against n/d rises from near zero to most of the variance.", "width": "95%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.3))
 gamma = torch.tensor(sets_run.config.counts) / sets_run.config.dimension
 for row, (values, ratio) in enumerate(zip(by_set, gamma)):
@@ -204,7 +204,7 @@ def expected_population(n):
 sliced_ratios = torch.tensor([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
 slices = torch.stack([sliced(round(64 * float(ratio))) for ratio in sliced_ratios], 2)  # [sets, 3, S]
 
-# %% mystnb={"figure": {"caption": "Sliced Wasserstein distance of the fitted Gaussian to its training points, to as many fresh points, and to the population, $d = 64$; means with 95 % intervals over 60 sets; thin black line: exact expectation. The model is always nearer to its own points than to fresh ones, for every $n$, and nothing happens at $n = d$.", "name": "fig-sliced"}, "image": {"alt": "Log-log plot of sliced squared Wasserstein distance against n/d: three parallel falling lines; the distance to training points lies below that to fresh points everywhere.", "width": "75%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Sliced Wasserstein distance of the fitted Gaussian to its training points, to as many fresh points, and to the population, $d = 64$; means with 95 % intervals over 60 sets; thin black line: exact expectation. The model is always nearer to its own points than to fresh ones, for every $n$, and nothing happens at $n = d$.", "name": "fig-sliced"}, "image": {"alt": "Log-log plot of sliced squared Wasserstein distance against n/d: three parallel falling lines; the distance to training points lies below that to fresh points everywhere.", "width": "75%"}}
 figure, axes = plt.subplots(figsize=(6.4, 3.6))
 labels = (("training points", TRAIN, 0, (2, -14)), ("fresh points", HOLDOUT, 4, (8, 6)),
           ("population", NEUTRAL, 5, (-30, -16)))
@@ -255,7 +255,7 @@ def quality(n, d=16, sets=20, drawn=500):
 quality_ratios = torch.tensor([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0])
 qualities = torch.stack([quality(round(16 * float(ratio))) for ratio in quality_ratios], 2)
 
-# %% mystnb={"figure": {"caption": "Quality of the fitted Gaussian's samples in 16 dimensions: mean log density under the truth per dimension, precision and recall; means with 95 % intervals over 20 fits. The log density is the same for every $n$, and precision nearly so; recall rises smoothly from 0, without a step at $n = d$.", "name": "fig-quality"}, "image": {"alt": "Two panels against n/d. The mean log density of samples is flat at -1.42 and precision is flat near 0.78; recall rises smoothly from zero to 0.7.", "width": "90%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Quality of the fitted Gaussian's samples in 16 dimensions: mean log density under the truth per dimension, precision and recall; means with 95 % intervals over 20 fits. The log density is the same for every $n$, and precision nearly so; recall rises smoothly from 0, without a step at $n = d$.", "name": "fig-quality"}, "image": {"alt": "Two panels against n/d. The mean log density of samples is flat at -1.42 and precision is flat near 0.78; recall rises smoothly from zero to 0.7.", "width": "90%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.0, 3.2))
 dots(left, quality_ratios, qualities[:, 0], TRAIN)
 left.axhline(-(1 + math.log(2 * math.pi)) / 2, color=THEORY, lw=1)
@@ -303,7 +303,7 @@ def one_step_divergences(ratio, sigma, d=100, sets=16):
 
 poles = {sigma: torch.stack([one_step_divergences(ratio, sigma) for ratio in pole_ratios], 1) for sigma in deviations}
 
-# %% mystnb={"figure": {"caption": "Divergence of the one-step model from the truth for three noise levels. Lines: limits for large $n$ and $d$; dots: $d = 100$, means with 95 % intervals over 16 sets; dashes: what remains with infinitely much data. The fall from $n = d$ on is the far side of a double-descent pole, and ends at a floor that no amount of data removes.", "name": "fig-pole"}, "image": {"alt": "Log-log plot of KL per dimension against n/d beyond 1, for three noise levels; each curve diverges at n = d and falls to its own positive floor.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Divergence of the one-step model from the truth for three noise levels. Lines: limits for large $n$ and $d$; dots: $d = 100$, means with 95 % intervals over 16 sets; dashes: what remains with infinitely much data. The fall from $n = d$ on is the far side of a double-descent pole, and ends at a floor that no amount of data removes.", "name": "fig-pole"}, "image": {"alt": "Log-log plot of KL per dimension against n/d beyond 1, for three noise levels; each curve diverges at n = d and falls to its own positive floor.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.8, 3.7))
 smooth = torch.logspace(math.log10(1.02), math.log10(12), 100)
 for sigma, color in zip(deviations, COLORS):
@@ -453,7 +453,7 @@ spectrum_ratios = torch.tensor([1.25, 1.5, 2.0, 4.0, 8.0, 16.0])
 by_spectrum = {name: torch.stack([against_truth(values, float(ratio)) for ratio in spectrum_ratios], 2)
                for name, values in spectra.items()}
 
-# %% mystnb={"figure": {"caption": "Gaussians of five different spectra, the covariance of real digits among them, fitted to $n$ points; means with 95 % intervals over 40 sets, $d = 64$ (61 for digits). Divergence and Hellinger exponent per dimension fall on one curve (line: exact expectation, and limit; dots of shrinking size, since they coincide). The Wasserstein distance as a share of the total variance does not: it knows how many directions matter.", "name": "fig-spectra"}, "image": {"alt": "Three log-log plots against n/d. In the first two, dots of five spectra coincide on one line. In the third, Wasserstein distance over total variance, the five spectra lie apart by up to a factor of ten.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gaussians of five different spectra, the covariance of real digits among them, fitted to $n$ points; means with 95 % intervals over 40 sets, $d = 64$ (61 for digits). Divergence and Hellinger exponent per dimension fall on one curve (line: exact expectation, and limit; dots of shrinking size, since they coincide). The Wasserstein distance as a share of the total variance does not: it knows how many directions matter.", "name": "fig-spectra"}, "image": {"alt": "Three log-log plots against n/d. In the first two, dots of five spectra coincide on one line. In the third, Wasserstein distance over total variance, the five spectra lie apart by up to a factor of ten.", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(9.2, 3.3))
 smooth = torch.logspace(math.log10(1.15), math.log10(16), 60)
 panels[0].plot(smooth, [expected_kl(round(64 * float(ratio)), 64)[0] / 64 for ratio in smooth], color=THEORY, lw=1)
@@ -508,7 +508,7 @@ def divergences_with_floor(n, rho, sets=30):
 some_floors = floors[10::15]
 with_floor = {n: torch.stack([divergences_with_floor(n, float(rho)) for rho in some_floors], 1) for n in floor_sizes}
 
-# %% mystnb={"figure": {"caption": "KL(truth, fit) of a fit with floor $\\rho$ under its variances, spectrum $1/k$ in 100 dimensions. Lines: theory; dots: means with 95 % intervals over 30 fits; circles: the best floor. One minimum each, finite also for $n < d$: a floor removes the jump, and helps most where data are few.", "name": "fig-floor"}, "image": {"alt": "Log-log plot of divergence against floor for four sample sizes. Every curve has one minimum; curves for n up to 100 grow without bound toward small floors.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL(truth, fit) of a fit with floor $\\rho$ under its variances, spectrum $1/k$ in 100 dimensions. Lines: theory; dots: means with 95 % intervals over 30 fits; circles: the best floor. One minimum each, finite also for $n < d$: a floor removes the jump, and helps most where data are few.", "name": "fig-floor"}, "image": {"alt": "Log-log plot of divergence against floor for four sample sizes. Every curve has one minimum; curves for n up to 100 grow without bound toward small floors.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.8, 3.7))
 for (n, line), color in zip(by_floor.items(), COLORS):
     curve(axes, floors, line, f"$n = {n}$", color, at=0, offset=(-40, 0), lw=1.3)
@@ -557,7 +557,7 @@ def near_flat_fits(n, sets=40):
 
 intrinsic = torch.stack([near_flat_fits(int(n)) for n in intrinsic_sizes], 2)
 
-# %% mystnb={"figure": {"caption": "Ten directions of variance 1 in 100 dimensions, the rest of variance 0.0001. Left: KL(truth, fit) with a floor far below the small variance falls at $n = 100$, with one above it at $n = 10$, to a value that the floor costs. Right: the Wasserstein distance is insensitive to the small directions. Lines: theory of leading order (dashed: for $n$ far beyond 10); dots: means with 95 % intervals over 40 fits. The floor decides which dimension counts.", "name": "fig-intrinsic"}, "image": {"alt": "Left: divergence against n for two floors; the curve for the tiny floor drops steeply near n = 100, that for the larger floor flattens after n = 10 to 20. Right: Wasserstein distance falls smoothly with n.", "width": "95%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Ten directions of variance 1 in 100 dimensions, the rest of variance 0.0001. Left: KL(truth, fit) with a floor far below the small variance falls at $n = 100$, with one above it at $n = 10$, to a value that the floor costs. Right: the Wasserstein distance is insensitive to the small directions. Lines: theory of leading order (dashed: for $n$ far beyond 10); dots: means with 95 % intervals over 40 fits. The floor decides which dimension counts.", "name": "fig-intrinsic"}, "image": {"alt": "Left: divergence against n for two floors; the curve for the tiny floor drops steeply near n = 100, that for the larger floor flattens after n = 10 to 20. Right: Wasserstein distance falls smoothly with n.", "width": "95%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
 for column, (rho, line) in enumerate(by_rho.items()):
     exponent = round(math.log10(rho))
@@ -640,7 +640,7 @@ by_steps = {n: torch.stack([generated_divergences(*parts, *edm(k), "heun") for k
             for n, parts in finite.items()}
 exact_fit = {n: both_divergences(*parts) for n, parts in finite.items()}
 
-# %% mystnb={"figure": {"caption": "Left: divergence of what $K$ steps generate from the truth, exact denoiser, spectrum $1/k$ in 100 dimensions, for eight solvers. Middle and right: with a denoiser estimated from $n$ points (EDM grid, Heun; means with 95 % intervals over 20 fits; dashes: the fit itself). Every solver ends at the divergence of the fit. On the way the curves dip below it: for finite $n$ there is a best number of steps, as coarse steps act as a floor.", "name": "fig-steps"}, "image": {"alt": "Three log-log plots of divergence against number of steps. With the exact denoiser all curves fall with their order. With estimated denoisers they level off at the fit's divergence after about 50 steps, with a dip below it before, strongest for n = 120 in KL(truth, generated).", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: divergence of what $K$ steps generate from the truth, exact denoiser, spectrum $1/k$ in 100 dimensions, for eight solvers. Middle and right: with a denoiser estimated from $n$ points (EDM grid, Heun; means with 95 % intervals over 20 fits; dashes: the fit itself). Every solver ends at the divergence of the fit. On the way the curves dip below it: for finite $n$ there is a best number of steps, as coarse steps act as a floor.", "name": "fig-steps"}, "image": {"alt": "Three log-log plots of divergence against number of steps. With the exact denoiser all curves fall with their order. With estimated denoisers they level off at the fit's divergence after about 50 steps, with a dip below it before, strongest for n = 120 in KL(truth, generated).", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(10.2, 3.7))
 for (name, line), color in zip(exact_denoiser.items(), COLORS):
     panels[0].plot(steps, line, "-" if name.startswith("EDM") else "--", color=color, lw=1.3, label=name)
@@ -714,7 +714,7 @@ def sampled_variance(rho, top):
 
 sampled = {rho: torch.stack([sampled_variance(rho, top) for top in probed]) for rho in ridges}
 
-# %% mystnb={"figure": {"caption": "Variance that a sampler generates for data of variance 1 when the noise-predicting network carries a ridge penalty $\\rho$, against the noise level at which it starts. Lines: formula; dots: the library's sampler with 400 Heun steps; dashes: a floor $\\rho$ under the covariance instead. The penalty makes the result depend on the starting level without bound; a floor adds $\\rho$ and no more.", "name": "fig-ridge"}, "image": {"alt": "Log-log plot of generated variance against starting noise level: three lines rising as powers, for penalties 0.01, 0.05 and 0.2; three horizontal dashed lines at 1 + rho.", "width": "75%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance that a sampler generates for data of variance 1 when the noise-predicting network carries a ridge penalty $\\rho$, against the noise level at which it starts. Lines: formula; dots: the library's sampler with 400 Heun steps; dashes: a floor $\\rho$ under the covariance instead. The penalty makes the result depend on the starting level without bound; a floor adds $\\rho$ and no more.", "name": "fig-ridge"}, "image": {"alt": "Log-log plot of generated variance against starting noise level: three lines rising as powers, for penalties 0.01, 0.05 and 0.2; three horizontal dashed lines at 1 + rho.", "width": "75%"}}
 figure, axes = plt.subplots(figsize=(6.4, 3.5))
 for (rho, line), color in zip(ridges.items(), COLORS):
     curve(axes, largest, line, rf"$\rho = {rho:g}$", color, lw=1.3)
@@ -784,7 +784,7 @@ late_curves = {"skewed mixture": difference(*mixture([0.8, 0.2], [[0.5, 0.0], [-
                "16 points": difference(EmpiricalDenoiser(sixteen), linear16, many),
                "network": difference(lambda x, sigma: network(x.float(), sigma).double(), linear16, many)}
 
-# %% mystnb={"figure": {"caption": "How far a denoiser is from the linear one with the same mean and covariance, against noise level. Beyond the width of the data the difference falls as $\\sigma$ to the power −2 for skewed data, −3 for symmetric ones. The trained network follows the exact denoiser of its 16 points in the middle of the noise levels that it was shown, and is not linear at the large ones that it was not. Linear theory is a theory of the upper half of the noise levels.", "name": "fig-late"}, "image": {"alt": "Log-log plot of root mean squared difference between denoisers against noise level, four curves with plateaus at small noise. Beyond noise level one they fall with slopes minus two and minus three; that of the network stays level at large noise.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "How far a denoiser is from the linear one with the same mean and covariance, against noise level. Beyond the width of the data the difference falls as $\\sigma$ to the power −2 for skewed data, −3 for symmetric ones. The trained network follows the exact denoiser of its 16 points in the middle of the noise levels that it was shown, and is not linear at the large ones that it was not. Linear theory is a theory of the upper half of the noise levels.", "name": "fig-late"}, "image": {"alt": "Log-log plot of root mean squared difference between denoisers against noise level, four curves with plateaus at small noise. Beyond noise level one they fall with slopes minus two and minus three; that of the network stays level at large noise.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.8, 3.8))
 slopes = (", slope −2", ", slope −3", ", slope −2", "")
 places = ((40, (6, 0)), (30, (-132, -4)), (40, (6, 0)), (40, (6, 0)))
@@ -829,7 +829,7 @@ def participation(d, n, sets=20, queries=200):
 
 collapse = {case: participation(*case) for case in cases}
 
-# %% mystnb={"figure": {"caption": "Left: where pairs $(d, n)$ lie in the two scalings of the literature, $n/d$ and $\\alpha = (\\ln n)/d$; dashes mark the collapse level $\\sigma_C$, a function of $\\alpha$ alone. The line $n = d$ (dotted) meets every collapse level somewhere: they are different questions. Right: participation of the posterior weights against $\\sigma/\\sigma_C$, means with 95 % intervals over 20 sets. All curves meet near one height at $\\sigma_C$, whatever $d$ and $n$.", "name": "fig-collapse"}, "image": {"alt": "Left: map of alpha against n/d with rising lines for five dimensions and horizontal lines of constant collapse level. Right: participation falls from 1 to near 0 around sigma equal to sigma_C; six curves cross near 0.57.", "width": "95%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: where pairs $(d, n)$ lie in the two scalings of the literature, $n/d$ and $\\alpha = (\\ln n)/d$; dashes mark the collapse level $\\sigma_C$, a function of $\\alpha$ alone. The line $n = d$ (dotted) meets every collapse level somewhere: they are different questions. Right: participation of the posterior weights against $\\sigma/\\sigma_C$, means with 95 % intervals over 20 sets. All curves meet near one height at $\\sigma_C$, whatever $d$ and $n$.", "name": "fig-collapse"}, "image": {"alt": "Left: map of alpha against n/d with rising lines for five dimensions and horizontal lines of constant collapse level. Right: participation falls from 1 to near 0 around sigma equal to sigma_C; six curves cross near 0.57.", "width": "95%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.6))
 for d, color in zip((4, 8, 16, 100), COLORS):
     counts = torch.logspace(math.log10(2), 4, 50)
@@ -893,7 +893,7 @@ repeats = {64: 5, 256: 3}
 features = {n: torch.tensor([[random_features(n, round(share * n)) for share in several] for _ in range(repeats[n])])
             for n, several in shares_of_n.items()}
 
-# %% mystnb={"figure": {"caption": "Random ReLU features as a denoiser at $\\sigma = 0.3$, against the number of parameters per training point; means with 95 % intervals over repetitions. The held-out error has a minimum at a moderate number of parameters; there the training error drops under the optimum (dotted), which no denoiser can do without memory.", "name": "fig-parameters"}, "image": {"alt": "Log-log plot of denoising error against parameters per point for 64 and 256 points. Held-out error falls, reaches a minimum near or just above one and rises; training error falls throughout and crosses the dotted optimum between one and two.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Random ReLU features as a denoiser at $\\sigma = 0.3$, against the number of parameters per training point; means with 95 % intervals over repetitions. The held-out error has a minimum at a moderate number of parameters; there the training error drops under the optimum (dotted), which no denoiser can do without memory.", "name": "fig-parameters"}, "image": {"alt": "Log-log plot of denoising error against parameters per point for 64 and 256 points. Held-out error falls, reaches a minimum near or just above one and rises; training error falls throughout and crosses the dotted optimum between one and two.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.8, 3.7))
 for (n, several), style in zip(shares_of_n.items(), ("-", "--")):
     for column, (label, color) in enumerate((("train", TRAIN), ("held-out", HOLDOUT))):
@@ -948,7 +948,7 @@ def three_denoisers(k):
 
 mixtures = {k: three_denoisers(k) for k in (2, 3, 4)}
 
-# %% mystnb={"figure": {"caption": "Denoising error of the exact, the linear and a small trained denoiser on mixtures of two, three and four components in the plane. At large and at small noise the three agree; in between, where it is decided which component a point belongs to, the linear one is worse by a factor, and the network follows the exact one.", "name": "fig-mixture"}, "image": {"alt": "Three log-log plots of error against noise level, for two to four components. The linear denoiser's error lies above the others between noise levels 0.2 and 2; the network's lies on the exact one's.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Denoising error of the exact, the linear and a small trained denoiser on mixtures of two, three and four components in the plane. At large and at small noise the three agree; in between, where it is decided which component a point belongs to, the linear one is worse by a factor, and the network follows the exact one.", "name": "fig-mixture"}, "image": {"alt": "Three log-log plots of error against noise level, for two to four components. The linear denoiser's error lies above the others between noise levels 0.2 and 2; the network's lies on the exact one's.", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(9.2, 3.2), sharey=True)
 for axes, (k, lines) in zip(panels, mixtures.items()):
     styles = {"linear": (TRAIN, "-"), "exact": (THEORY, "-"), "network": (HOLDOUT, "--")}
