@@ -63,7 +63,7 @@ optimal = EmpiricalDenoiser(train)
 # field for the optimal denoiser at three noise levels, with its guesses $D(y_i + \sigma\varepsilon, \sigma)$ for noised
 # training points as dots. At large noise the ring is a distant cloud; at small noise it should fall into ten pieces.
 
-# %% mystnb={"figure": {"caption": "The flow field of the optimal denoiser of ten ring points (lines; darker: longer steps) and its guesses for noised training points (dots). Left: at large noise all lines lead to the center. Middle: they lead to the ring, and the guesses lie on the decagon through the points. Right: ten basins, cut at the angles midway between the points. The optimal field localizes around the training points as the noise falls.", "name": "fig-flow"}, "image": {"alt": "Three stream plots around ten points on a circle. At noise level 28 all lines run to the center, at 2.8 to the circle, and at 0.63 straight to the nearest of the ten points.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The flow field of the optimal denoiser of ten ring points (lines; darker: longer steps) and its guesses for noised training points (dots). Left: at large noise all lines lead to the center. Middle: they lead to the ring, and the guesses lie on the decagon through the points. Right: ten basins, cut at the angles midway between the points. The optimal field localizes around the training points as the noise falls.", "name": "fig-flow"}, "image": {"alt": "Three stream plots around ten points on a circle. At noise level 28 all lines run to the center, at 2.8 to the circle, and at 0.63 straight to the nearest of the ten points.", "width": "100%"}}
 grid_of_40 = edm_sigmas(40)[:-1].flip(0)
 levels = grid_of_40[[32, 20, 14]]
 axis = torch.linspace(-17.5, 17.5, 61, dtype=torch.float64)
@@ -138,7 +138,7 @@ train, holdout = ring_split(n, radius, turn=0.01)
 level = float(grid_of_40[16])
 maps = {delta: gap_map(EmpiricalDenoiser(train, delta), train, level, *polar(16, 24, 6.0)) for delta in (2.0, 1.6, 1.2)}
 
-# %% mystnb={"figure": {"caption": "Gap of every place of the plane to the training points (white crosses), at the noise level where it is largest. Inside the black line, g < 0.5, the model treats a place like training data. Below a critical model error that region falls apart: an annulus at δ = 2.0 and 1.6, ten islands at δ = 1.2. The recipe is our reconstruction of a published figure whose code is not released.", "name": "fig-islands"}, "image": {"alt": "Three maps of the gap around ten points on a circle. At model errors 2.0 and 1.6 the places with a small gap form one ring, at 1.2 they form ten separate islands around the training points.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap of every place of the plane to the training points (white crosses), at the noise level where it is largest. Inside the black line, $g < 0.5$, the model treats a place like training data. Below a critical model error that region falls apart: an annulus at $\\delta = 2.0$ and 1.6, ten islands at $\\delta = 1.2$. The recipe is our reconstruction of a published figure whose code is not released.", "name": "fig-islands"}, "image": {"alt": "Three maps of the gap around ten points on a circle. At model errors 2.0 and 1.6 the places with a small gap form one ring, at 1.2 they form ten separate islands around the training points.", "width": "100%"}}
 def show_map(axes, found, delta):
     """Filled map with its line g = 0.5; returns the colors for a bar."""
     colors = axes.contourf(found.axis, found.axis, found.gap, levels=torch.linspace(0, 4, 17).tolist(), cmap="viridis",
@@ -187,8 +187,8 @@ glue(critical=critical, middle_16=in_the_middle(1.6), middle_12=in_the_middle(1.
 # watch the field lines, the guesses, and the line $g = 0.5$.
 #
 # ```{raw} html
-# <iframe class="flow-field" name="flow-field" title="Explorable figure: the flow field of ten training points"
-#         src="../_static/flow-field.html" loading="lazy"></iframe>
+# <div class="explorable"><iframe name="flow-field" src="../_static/flow-field.html"
+#   title="Explorable figure: the flow field of ten training points"></iframe></div>
 # <p><a href="../_static/flow-field.html">Open the figure on its own page.</a></p>
 # ```
 
@@ -263,7 +263,7 @@ def over_seeds(delta):
 
 seeds = {delta: over_seeds(delta) for delta in published}
 
-# %% mystnb={"figure": {"caption": "Generalization gap against noise level, for model errors from 2.2 (light) to 1.2 (dark): exact (lines), by the published protocol (dashed), and the central 95 % of that protocol over 100 noise seeds (bands). Each curve has one bump near σ = 1.2 and nothing above 5: overfitting lives at intermediate noise, and more model error means less of it. Inset: without model error the gap grows without bound as the noise falls.", "name": "fig-gap-by-error"}, "image": {"alt": "Eleven curves of the gap against noise level, each a single bump near noise level 1.2, from a height of 0.09 at model error 2.2 to 0.90 at model error 1.2; the inset shows the gap without model error rising steeply toward small noise.", "width": "90%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Generalization gap against noise level, for model errors from 2.2 (light) to 1.2 (dark): exact (lines), by the published protocol (dashed), and the central 95 % of that protocol over 100 noise seeds (bands). Each curve has one bump near $\\sigma = 1.2$ and nothing above 5: overfitting lives at intermediate noise, and more model error means less of it. Inset: without model error the gap grows without bound as the noise falls.", "name": "fig-gap-by-error"}, "image": {"alt": "Eleven curves of the gap against noise level, each a single bump near noise level 1.2, from a height of 0.09 at model error 2.2 to 0.90 at model error 1.2; the inset shows the gap without model error rising steeply toward small noise.", "width": "90%"}}
 figure, axes = plt.subplots(figsize=(7.0, 3.8))
 shades = plt.get_cmap("viridis_r")
 for delta, gap in gaps.items():
@@ -280,7 +280,7 @@ axes.text(0.0025, 0.08, "published protocol:\none seed (dashed),\na hundred (ban
 axes.set(xscale="log", ylim=(-0.1, 1.12), xlabel=r"noise level $\sigma$", ylabel=r"gap $G(\sigma)$")
 inset = axes.inset_axes([0.09, 0.55, 0.27, 0.4])
 inset.plot(sigmas, memory, color=TRAIN)
-inset.set(xscale="log", yscale="log", xlim=(0.6, 30), ylim=(1e-3, 1e6), title=r"$\delta = 0$")
+inset.set(xscale="log", yscale="log", xlim=(0.6, 30), ylim=(1e-3, 1e6), title=r"$\delta = 0$");
 
 # %% tags=["remove-input"]
 peaks = torch.stack([gap.max() for gap in gaps.values()])
@@ -338,7 +338,7 @@ dynamics, geometry = wide**2 / total**2, modulation(n, total, radius)
 square_gaps = {delta: gap_of(EmpiricalDenoiser(train, delta), "mse", wide) for delta in (1.2, 1.6, 2.0)}
 closed = {delta: small_gap(n * delta / radius, wide * n / radius) for delta in square_gaps}
 
-# %% mystnb={"figure": {"caption": "Why there is a bump. Left: the two factors of the field for δ = 1.6, and their product. Right: exact mean-square gap (lines) and the closed form (dashed). The bump is a product: what the field resolves times how strongly the model acts on it.", "name": "fig-bump"}, "image": {"alt": "Left: a rising curve, dynamics, and a falling one, geometry, over noise level, with their product peaking at about 1.15. Right: three bumps of the gap, which the dashed closed form follows closely for model errors 1.6 and 2.0.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Why there is a bump. Left: the two factors of the field for $\\delta = 1.6$, and their product. Right: exact mean-square gap (lines) and the closed form (dashed). The bump is a product: what the field resolves times how strongly the model acts on it.", "name": "fig-bump"}, "image": {"alt": "Left: a rising curve, dynamics, and a falling one, geometry, over noise level, with their product peaking at about 1.15. Right: three bumps of the gap, which the dashed closed form follows closely for model errors 1.6 and 2.0.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.2))
 curve(left, wide, dynamics, r"dynamics $\sigma^2/\sigma_t^2$", TRAIN, at=70, offset=(-66, 10))
 curve(left, wide, geometry, r"geometry $2I_n/I_0$", HOLDOUT, at=1, offset=(2, 14))
@@ -349,7 +349,7 @@ for delta, color in ((1.2, LOSS), (1.6, TRAIN), (2.0, NEUTRAL)):
     curve(right, wide, square_gaps[delta], rf"$\delta = {delta}$", color, at=peak,
           offset=(-16, 24 if delta == 1.2 else 10))
     right.plot(wide, closed[delta], color=color, linestyle="--", linewidth=1)
-right.set(xlim=(0, 4), ylim=(0, 2.7), xlabel=r"noise level $\sigma$", ylabel="gap $G$ (mean square)")
+right.set(xlim=(0, 4), ylim=(0, 2.7), xlabel=r"noise level $\sigma$", ylabel="gap $G$ (mean square)");
 
 # %% tags=["remove-input"]
 assert (dynamics.diff() > 0).all() and (geometry.diff() < 0).all()
@@ -389,7 +389,7 @@ family |= {(count, 1.6): scaled_gap(count, count * 1.6 / radius) for count in ra
 family |= {(count, a * radius / count): scaled_gap(count, a) for count in (10, 20, 40, 80) for a in (1.2, 1.6, 2.0)}
 flat = {a: lattice_gap(a, scaled, "norm") for a in (1.2, 1.6, 2.0)}
 
-# %% mystnb={"figure": {"caption": "One variable. Left: gaps of 31 lattices, with 8 to 80 points and model errors from 0.15 to 2.2, against the noise level. Right: the same curves against s = nσ/r, colored by a = nδ/r, over the exact limit of a dense lattice (dashed): curves of equal a fall on one line. Model error and data density are the same knob.", "name": "fig-one-variable"}, "image": {"alt": "Left: many bumps of different height and place, spread over noise levels from 0.1 to 2. Right: with the noise level in units of the arc the bumps line up, and curves of one color, equal a, coincide.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "One variable. Left: gaps of some thirty lattices, with 8 to 80 points and model errors from 0.15 to 2.2, against the noise level. Right: the same curves against $s = n\\sigma/r$, colored by $a = n\\delta/r$, over the exact limit of a dense lattice (dashed): curves of equal $a$ fall on one line. Model error and data density are the same knob.", "name": "fig-one-variable"}, "image": {"alt": "Left: many bumps of different height and place, spread over noise levels from 0.1 to 2. Right: with the noise level in units of the arc the bumps line up, and curves of one color, equal a, coincide.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.3), sharey=True)
 norm = plt.Normalize(1.2, 2.4)
 for (count, delta), gap in family.items():
@@ -463,7 +463,7 @@ gap_along = torch.stack([gap_of(EmpiricalDenoiser(train, float(delta)), levels=[
 best_at = torch.tensor([0.2, 0.3, 0.5, 0.75, 1.07, 1.4, 1.8, 2.2, 2.7, 3.2, 3.6, 4.0], dtype=torch.float64)
 best = torch.tensor([best_error(float(sigma)) for sigma in best_at])
 
-# %% mystnb={"figure": {"caption": "A small gap is not good generalization. Left: excess risk against model error at four noise levels (U-shaped), and the gap at σ = 1.07 (gray, right axis), which only falls. At the best model error (dot) the gap is still large. Right: the best model error at each noise level falls with the noise level: no single δ is right everywhere.", "name": "fig-risk"}, "image": {"alt": "Left: excess risk against model error, lowest near 1.3 for noise level 1.07 while the gap there is 0.64 and keeps falling beyond. Right: the best model error falls from 1.5 at small noise to 0.15 at noise level 4.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A small gap is not good generalization. Left: excess risk against model error at four noise levels (U-shaped), and the gap at $\\sigma = 1.07$ (gray, right axis), which only falls. At the best model error (dot) the gap is still large. Right: the best model error at each noise level falls with the noise level: no single $\\delta$ is right everywhere.", "name": "fig-risk"}, "image": {"alt": "Left: excess risk against model error, lowest near 1.3 for noise level 1.07 while the gap there is 0.64 and keeps falling beyond. Right: the best model error falls from 1.5 at small noise to 0.15 at noise level 4.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.3), gridspec_kw={"width_ratios": [1.5, 1]})
 for sigma, color, at in ((0.3, "#3A8FBF", 20), (1.07, TRAIN, 31), (1.67, "#007A5A", 27), (4.0, "#A8568A", 9)):
     curve(left, fine, risks[sigma], rf"$\sigma = {sigma:g}$", color, at=at, offset=(-24 if sigma == 1.67 else -8, 9))
@@ -477,7 +477,7 @@ other.annotate(r"gap, $\sigma = 1.07$", (0.75, 5.0), color=NEUTRAL, fontsize=9)
 other.set(yscale="log", ylim=(3e-3, 100), ylabel=r"gap $G$ at $\sigma = 1.07$")
 other.spines["right"].set_visible(True)
 right.plot(best_at, best, "o-", color=THEORY)
-right.set(xlabel=r"noise level $\sigma$", ylabel=r"best model error $\delta^*$", ylim=(0, 1.7))
+right.set(xlabel=r"noise level $\sigma$", ylabel=r"best model error $\delta^*$", ylim=(0, 1.7));
 
 # %% tags=["remove-input"]
 for values in (risks[0.3], risks[1.07], risks[1.67]):
@@ -538,7 +538,7 @@ unexplained = {name: {width: over_networks(name, width)[:, :, 1, 1] for width in
 match = over_networks("matched")
 
 
-# %% mystnb={"figure": {"caption": "Networks learning ten ring points; bands: five seeds. Top: gap and excess risk against noise level, for width 64 at five moments (light to dark: 300 to 8000 steps). The network first becomes the ring (no gap, little risk), then the points (both grow). Bottom left: share of its difference from the optimal denoiser at σ = 1.07 that a model error leaves unexplained, isotropic (dashed) and along the ring (lines), by width: while the network is the ring, its error runs along it; later it is of neither kind. Bottom right: the isotropic model error of the same training error at three noise levels, width 64: one δ does not describe it.", "name": "fig-networks"}, "image": {"alt": "Four panels. Gap and excess risk of networks over noise level rise late in training; at 1000 steps isotropic model error leaves about half of the network's error unexplained, error along the ring a few per cent, and at 8000 steps both leave most of it; the matching model error differs between noise levels.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Networks learning ten ring points; bands: five seeds. Top: gap and excess risk against noise level, for width 64 at five moments (light to dark: 300 to 8000 steps). The network first becomes the ring (no gap, little risk), then the points (both grow). Bottom left: share of its difference from the optimal denoiser at $\\sigma = 1.07$ that a model error leaves unexplained, isotropic (dashed) and along the ring (lines), by width: while the network is the ring, its error runs along it; later it is of neither kind. Bottom right: the isotropic model error of the same training error at three noise levels, width 64: one $\\delta$ does not describe it.", "name": "fig-networks"}, "image": {"alt": "Four panels. Gap and excess risk of networks over noise level rise late in training; at 1000 steps isotropic model error leaves about half of the network's error unexplained, error along the ring a few per cent, and at 8000 steps both leave most of it; the matching model error differs between noise levels.", "width": "100%"}}
 figure, ((top, risky), (left, right)) = plt.subplots(2, 2, figsize=(7.8, 5.6))
 for k, moment in enumerate(config.snapshots):
     color = plt.get_cmap("viridis_r")(0.15 + 0.2 * k)

@@ -70,7 +70,7 @@ for count in counts:
     by_density[count] = generalization_gap(denoiser, points[:1], between[:1], sigmas, "norm", **exact).gap
     protocol[count] = published_gap(denoiser, points, between).gap
 
-# %% mystnb={"figure": {"caption": "Gap at δ = 1.6 for 8 to 15 points: exact (lines) and by the published protocol (dashed). Denser data acts like more model error: the bump falls from 0.74 to below 0.1 and moves to smaller noise. The ripples of the dashed lines near σ = 6 are noise.", "name": "fig-density"}, "image": {"alt": "Eight bumps of the gap against noise level. With 8 points the bump is 0.74 high at noise level 1.4, with 15 points it is below 0.1 at 0.8; dashed Monte Carlo curves ripple around them.", "width": "85%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap at $\\delta = 1.6$ for 8 to 15 points: exact (lines) and by the published protocol (dashed). Denser data acts like more model error: the bump falls from 0.74 to below 0.1 and moves to smaller noise. The ripples of the dashed lines near $\\sigma = 6$ are noise.", "name": "fig-density"}, "image": {"alt": "Eight bumps of the gap against noise level. With 8 points the bump is 0.74 high at noise level 1.4, with 15 points it is below 0.1 at 0.8; dashed Monte Carlo curves ripple around them.", "width": "85%"}}
 figure, axes = plt.subplots(figsize=(6.8, 3.3))
 for count in counts:
     color = plt.get_cmap("viridis")(1 - (count - 7) / 9)
@@ -80,7 +80,7 @@ for count in counts:
         axes.text(4.2, float(by_density[count].max()), f"$n = {count}$", fontsize=8.5, va="center", color=color)
         axes.plot([float(sigmas[by_density[count].argmax()]), 4.0], [by_density[count].max()] * 2, color=color,
                   linewidth=0.4)
-axes.set(xscale="log", xlim=(0.02, 40), ylim=(-0.1, 0.85), xlabel=r"noise level $\sigma$", ylabel="gap $G$")
+axes.set(xscale="log", xlim=(0.02, 40), ylim=(-0.1, 0.85), xlabel=r"noise level $\sigma$", ylabel="gap $G$");
 
 # %% tags=["remove-input"]
 tops = torch.stack([gap.max() for gap in by_density.values()])
@@ -113,7 +113,7 @@ angles = torch.linspace(0, math.pi, 401, dtype=torch.float64)
 profile = {delta: place_gap(EmpiricalDenoiser(turned, delta), turned, on_ring(angles), level, few, shares)
            for delta in (2.0, 1.6, 1.2)}
 
-# %% mystnb={"figure": {"caption": "Gap along the ring at σ = 1.07: zero at each training point (dashed), a hump in every arc. The model does not treat the circle as one thing.", "name": "fig-profile"}, "image": {"alt": "Three periodic curves against the angle from 0 to pi. All touch zero at five dashed training angles and peak midway between them, at heights 0.14, 0.36 and 0.89.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap along the ring at $\\sigma = 1.07$: zero at each training point (dashed), a hump in every arc. The model does not treat the circle as one thing.", "name": "fig-profile"}, "image": {"alt": "Three periodic curves against the angle from 0 to pi. All touch zero at five dashed training angles and peak midway between them, at heights 0.14, 0.36 and 0.89.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.6, 2.7))
 for angle in torch.atan2(turned[:, 1], turned[:, 0]):
     if angle >= 0:
@@ -121,7 +121,7 @@ for angle in torch.atan2(turned[:, 1], turned[:, 0]):
 for (delta, gap), color in zip(profile.items(), (NEUTRAL, TRAIN, LOSS)):
     axes.plot(angles, gap, color=color, label=rf"$\delta = {delta:g}$")
 axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
-axes.set(xlim=(0, math.pi), ylim=(-0.05, 1.0), xlabel="angle (radians)", ylabel="gap $g$")
+axes.set(xlim=(0, math.pi), ylim=(-0.05, 1.0), xlabel="angle (radians)", ylabel="gap $g$");
 
 # %% tags=["remove-input"]
 at_points = torch.stack([place_gap(EmpiricalDenoiser(turned, delta), turned, turned, level, *polar(24, 40))
@@ -151,7 +151,7 @@ def displacement(delta, sigma, x=places):
 widest = {delta: torch.stack([displacement(delta, sigma, around).max() / sigma for sigma in sigmas])
           for delta in (0.4, 1.01, 1.2, 2.0)}
 
-# %% mystnb={"figure": {"caption": "Left: displacement of a state, where it is less than σ (shaded), for three noise levels and three model errors, as published. Right: the largest displacement on the whole ring over σ. For δ ≥ 1.01 it never reaches 1: the ring lies inside the region at every noise level, while the gap runs from 1.4 to 0.09. The region cannot explain the gap.", "name": "fig-displacement"}, "image": {"alt": "Nine small maps of shaded regions around the ring, and curves of the largest relative displacement on the ring: only the curve of model error 0.4 rises above one.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: displacement of a state, where it is less than $\\sigma$ (shaded), for three noise levels and three model errors, as published. Right: the largest displacement on the whole ring over $\\sigma$. For $\\delta \\ge 1.01$ it never reaches 1: the ring lies inside the region at every noise level, while the gap runs from 1.4 to 0.09. The region cannot explain the gap.", "name": "fig-displacement"}, "image": {"alt": "Nine small maps of shaded regions around the ring, and curves of the largest relative displacement on the ring: only the curve of model error 0.4 rises above one.", "width": "100%"}}
 figure = plt.figure(figsize=(7.8, 4.4))
 pictures, right = figure.subfigures(1, 2, width_ratios=[1.5, 1])
 for line, delta in zip(pictures.subplots(3, 3, gridspec_kw={"wspace": 0, "hspace": 0}), (0.4, 1.2, 2.0)):
@@ -170,7 +170,7 @@ for (delta, ratio), color in zip(widest.items(), (LOSS, HOLDOUT, TRAIN, THEORY))
     curve(axes, sigmas, ratio, rf"$\delta = {delta}$", color, at=int((ratio > 0.9 * ratio.max()).nonzero().max()),
           offset=(6, 6))
 axes.set(xscale="log", xlim=(0.05, 80), ylim=(0, 3.8), xlabel=r"noise level $\sigma$",
-         ylabel=r"largest $|y_\delta(x) - x|\,/\,\sigma$ on the ring")
+         ylabel=r"largest $|y_\delta(x) - x|\,/\,\sigma$ on the ring");
 
 # %% tags=["remove-input"]
 assert all(ratio.max() <= 1 for delta, ratio in widest.items() if delta >= 1.01) and widest[0.4].max() > 2
@@ -215,7 +215,7 @@ rule = [guided_blur(1.8, 2.2, weight) for weight in strengths]
 matched = [brentq(lambda delta, wanted: peak(EmpiricalDenoiser(train, delta)) - wanted, 1.0, 2.0,
                   args=(peak(pushed(train, weight)),), xtol=1e-4) for weight in strengths]
 
-# %% mystnb={"figure": {"caption": "Guidance away from a blurrier denoiser raises the bump, on the lattice (left, exact) and on twenty random points (middle, published protocol). Right: the model error with the same peak (dots) and the rule that adds precisions (line): guiding away from a blurrier model is removing blur.", "name": "fig-guidance"}, "image": {"alt": "Left and middle: five bumps of the gap that rise with the guidance weight from 0 to 2. Right: the effective model error falls from 1.8 to 1.34, close to the line of the rule.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Guidance away from a blurrier denoiser raises the bump, on the lattice (left, exact) and on twenty random points (middle, published protocol). Right: the model error with the same peak (dots) and the rule that adds precisions (line): guiding away from a blurrier model is removing blur.", "name": "fig-guidance"}, "image": {"alt": "Left and middle: five bumps of the gap that rise with the guidance weight from 0 to 2. Right: the effective model error falls from 1.8 to 1.34, close to the line of the rule.", "width": "100%"}}
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.8, 2.9))
 for axes, gaps, title in ((left, on_lattice, "lattice"), (middle, on_random, "random points")):
     for weight, gap in gaps.items():
@@ -229,7 +229,7 @@ for axes, gaps, title in ((left, on_lattice, "lattice"), (middle, on_random, "ra
 left.set_ylabel("gap $G$")
 right.plot(strengths, matched, "o", color=TRAIN)
 right.plot(strengths, rule, color=THEORY)
-right.set(xlabel="weight $w$", ylabel=r"effective $\delta$", ylim=(1.2, 1.9), xticks=[0, 1, 2])
+right.set(xlabel="weight $w$", ylabel=r"effective $\delta$", ylim=(1.2, 1.9), xticks=[0, 1, 2]);
 
 # %% tags=["remove-input"]
 assert all((torch.stack([gap.max() for gap in gaps.values()]).diff() > 0).all() for gaps in (on_lattice, on_random))
@@ -316,7 +316,7 @@ own_a, own_gap = torch.cat(local, 1)
 law_a = torch.logspace(-0.4, 0.6, 30, dtype=torch.float64)
 law = torch.cat([lattice_gap(float(a), [float(a)]) for a in law_a])
 
-# %% mystnb={"figure": {"caption": "Left: height of the bump against a, for lattices (exact: line; 4/e · exp(−a²/2): dotted) and for random points (dots with 95 % intervals; 0.812/a: dashed). Middle: its place in units of δ. On random points the bump stays at σ = 1.3 δ, on a lattice at a fixed σ: the fixed peak of the published figure belongs to the lattice. Right: the gap in the middle of single random arcs against the lattice law for the arc's own spacing, which holds for the wide arcs only.", "name": "fig-random"}, "image": {"alt": "Left: the height of the bump falls exponentially for lattices and as one over a for random points. Middle: the place of the peak over delta falls with a for lattices and stays near 1.3 for random points. Right: scattered arcs around the lattice law.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: height of the bump against $a$, for lattices (exact: line; $\\tfrac4e e^{-a^2/2}$: dotted) and for random points (dots with 95 % intervals; $0.812/a$: dashed). Middle: its place in units of $\\delta$. On random points the bump stays at $\\sigma = 1.3\\,\\delta$, on a lattice at a fixed $\\sigma$: the fixed peak of the published figure belongs to the lattice. Right: the gap in the middle of single random arcs against the lattice law for the arc's own spacing, which holds for the wide arcs only.", "name": "fig-random"}, "image": {"alt": "Left: the height of the bump falls exponentially for lattices and as one over a for random points. Middle: the place of the peak over delta falls with a for lattices and stays near 1.3 for random points. Right: scattered arcs around the lattice law.", "width": "100%"}}
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.9, 3.0))
 a = torch.logspace(0.05, 1.85, 50, dtype=torch.float64)
 curve(left, grid_a, lattice_peaks[:, 0], "lattice", TRAIN, at=6, offset=(-44, 0))
@@ -398,7 +398,7 @@ blurred, stopped = ends(320)
 kernel = (train[torch.randint(n, (300,), generator=generator)]
           + delta * torch.randn(300, 2, dtype=torch.float64, generator=generator))
 
-# %% mystnb={"figure": {"caption": "Endpoints of one set of latents under the model with error δ = 1.6, under the optimal denoiser stopped at σ = 1.6, and a fresh draw of training points plus noise. Right: the largest distance between the first two falls with the step count as the solver's order says. In this toy, generalizing means adding noise to training points.", "name": "fig-early"}, "image": {"alt": "Three clouds of dots around ten points, the first two identical, the third alike. Right: distance between the first two against steps, of slope minus one for Euler and minus two for Heun.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Endpoints of one set of latents under the model with error $\\delta = 1.6$, under the optimal denoiser stopped at $\\sigma = 1.6$, and a fresh draw of training points plus noise. Right: the largest distance between the first two falls with the step count as the solver's order says. In this toy, generalizing means adding noise to training points.", "name": "fig-early"}, "image": {"alt": "Three clouds of dots around ten points, the first two identical, the third alike. Right: distance between the first two against steps, of slope minus one for Euler and minus two for Heun.", "width": "100%"}}
 figure, panels = plt.subplots(1, 4, figsize=(7.9, 2.3), gridspec_kw={"width_ratios": [1, 1, 1, 1.25]})
 clouds = {"error 1.6, to 0": blurred, "no error, to 1.6": stopped, "points + noise": kernel}
 for axes, (title, cloud) in zip(panels, clouds.items()):
@@ -460,13 +460,13 @@ def risk_at(name, gap):
     return float(torch.lerp(risks[above], risks[above + 1], share))
 
 
-# %% mystnb={"figure": {"caption": "Excess risk against gap at σ = 1.07, for model error in all directions and along the ring only, each from small (left) to large (right). At the same gap, error along the data costs a small part of the risk: the gap cannot tell error along the data from error off it.", "name": "fig-right-error"}, "image": {"alt": "Two curves of excess risk against gap. The isotropic one has a minimum of 0.58 near a gap of 0.6; the one along the ring falls to almost zero as the gap vanishes.", "width": "75%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Excess risk against gap at $\\sigma = 1.07$, for model error in all directions and along the ring only, each from small (left) to large (right). At the same gap, error along the data costs a small part of the risk: the gap cannot tell error along the data from error off it.", "name": "fig-right-error"}, "image": {"alt": "Two curves of excess risk against gap. The isotropic one has a minimum of 0.58 near a gap of 0.6; the one along the ring falls to almost zero as the gap vanishes.", "width": "75%"}}
 figure, axes = plt.subplots(figsize=(6.0, 3.2))
 for (name, (gaps, risks)), color, at in zip(tracks.items(), (NEUTRAL, TRAIN), (19, 18)):
     curve(axes, gaps, risks, name, color, at=at, offset=(4, 10), marker=".")
 axes.axvline(0.27, color=THEORY, linestyle=":", linewidth=1)
 axes.set(xscale="log", yscale="log", xlim=(20, 2e-3), ylim=(1e-4, 3), xlabel="gap $G$ (falling to the right)",
-         ylabel="excess risk $R$")
+         ylabel="excess risk $R$");
 
 # %% tags=["remove-input"]
 along, off = risk_at("along the ring", 0.27), risk_at("isotropic", 0.27)
@@ -492,13 +492,13 @@ from_above = torch.cumulative_trapezoid(revealed[10].flip(0), -log_sigmas.flip(0
 half = log_sigmas.flip(0)[1:][(from_above > areas[10] / 2).nonzero()[0, 0]].exp()
 above_2 = from_above[(log_sigmas.flip(0)[1:] < math.log(2)).nonzero()[0, 0]] / areas[10]
 
-# %% mystnb={"figure": {"caption": "Error of the optimal denoiser over σ², against the noise level. The area under each curve is ln n: the identity of a point, in nats. For ten points most of it is revealed above σ = 2, long before a state looks like a point (dotted: half of it); more points add area at small noise.", "name": "fig-information"}, "image": {"alt": "Four curves with a common bump near noise level 6 and shoulders that reach further to small noise the more points there are; their areas are ln 5, ln 10, ln 20 and ln 40.", "width": "80%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Error of the optimal denoiser over $\\sigma^2$, against the noise level. The area under each curve is $\\ln n$: the identity of a point, in nats. For ten points most of it is revealed above $\\sigma = 2$, long before a state looks like a point (dotted: half of it); more points add area at small noise.", "name": "fig-information"}, "image": {"alt": "Four curves with a common bump near noise level 6 and shoulders that reach further to small noise the more points there are; their areas are ln 5, ln 10, ln 20 and ln 40.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.6, 3.0))
 for (count, values), color, at in zip(revealed.items(), (NEUTRAL, TRAIN, HOLDOUT, THEORY), (95, 82, 68, 54)):
     curve(axes, log_sigmas.exp(), values, rf"$n = {count}$", color, at=at, offset=(-36, 4))
 axes.axvline(float(half), color=TRAIN, linestyle=":", linewidth=1)
 axes.set(xscale="log", xlim=(0.1, 200), ylim=(0, None), xlabel=r"noise level $\sigma$",
-         ylabel=r"$E_\mathrm{sum}/\sigma^2$")
+         ylabel=r"$E_\mathrm{sum}/\sigma^2$");
 
 # %% tags=["remove-input"]
 assert all(abs(area - math.log(count)) < 1e-3 for count, area in areas.items())
@@ -530,12 +530,12 @@ for dimension in (8, 64):
     eps = torch.randn(2000, n, dimension, dtype=torch.float64, generator=generator)
     measured[dimension] = float(generalization_gap(EmpiricalDenoiser(pad[0], 1.6), *pad, [level], noise=eps).gap)
 
-# %% mystnb={"figure": {"caption": "Overlap of trajectory states with noised training data (1 − total variation), and mean-square gap, against the dimension of the space that holds the ring; σ = 1.07, δ = 1.6. Crosses: gap by brute force. Both vanish together: isotropic error separates trajectories from noised data and dilutes the gap, so this toy has no gap where the overlap is gone.", "name": "fig-dimension"}, "image": {"alt": "Two falling curves on log axes. The overlap falls from 0.6 in the plane to a thousandth in 64 dimensions, the gap from 0.7 to 0.03; both vanish toward 12288 dimensions.", "width": "75%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Overlap of trajectory states with noised training data (1 − total variation), and mean-square gap, against the dimension of the space that holds the ring; $\\sigma = 1.07$, $\\delta = 1.6$. Crosses: gap by brute force. Both vanish together: isotropic error separates trajectories from noised data and dilutes the gap, so this toy has no gap where the overlap is gone.", "name": "fig-dimension"}, "image": {"alt": "Two falling curves on log axes. The overlap falls from 0.6 in the plane to a thousandth in 64 dimensions, the gap from 0.7 to 0.03; both vanish toward 12288 dimensions.", "width": "75%"}}
 figure, axes = plt.subplots(figsize=(6.0, 3.0))
 curve(axes, torch.tensor(dimensions), overlap.clamp(min=1e-12), "overlap", HOLDOUT, at=5, offset=(-52, -8), marker="o")
 curve(axes, torch.tensor(dimensions), diluted, "gap", TRAIN, at=5, offset=(8, 6), marker="o")
 axes.plot(measured.keys(), measured.values(), "x", color=THEORY, markersize=7)
-axes.set(xscale="log", yscale="log", ylim=(1e-5, 2), xlabel="dimension $D$", ylabel=r"overlap, gap")
+axes.set(xscale="log", yscale="log", ylim=(1e-5, 2), xlabel="dimension $D$", ylabel=r"overlap, gap");
 
 # %% tags=["remove-input"]
 in_plane = [state_distance(train, 1.17, delta) for delta in (1.2, 1.6)]
@@ -569,13 +569,13 @@ for sigma in starts:
     finish = sample(EmpiricalDenoiser(train), x, schedule)
     returned.append(float((torch.cdist(finish, train).argmin(1) == 0).double().mean()))
 
-# %% mystnb={"figure": {"caption": "Share of noised copies of a training point that the optimal flow takes back to it (dots: 1000 paths each, with two standard errors) and the closed form (line), down to 1/10, pure chance. Above σ = 5 most copies become another point.", "name": "fig-basins"}, "image": {"alt": "A curve that falls from one at noise level 1 to one tenth beyond 30, with simulated dots on it.", "width": "70%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of noised copies of a training point that the optimal flow takes back to it (dots: 1000 paths each, with two standard errors) and the closed form (line), down to 1/10, pure chance. Above $\\sigma = 5$ most copies become another point.", "name": "fig-basins"}, "image": {"alt": "A curve that falls from one at noise level 1 to one tenth beyond 30, with simulated dots on it.", "width": "70%"}}
 figure, axes = plt.subplots(figsize=(5.6, 2.7))
 curve(axes, smooth, theory, "sector of the point", THEORY, at=26, offset=(8, 4))
 error = [2 * math.sqrt(share * (1 - share) / 1000) for share in returned]
 axes.errorbar(starts, returned, error, fmt="o", color=TRAIN)
 axes.axhline(1 / n, color=NEUTRAL, linewidth=0.8)
-axes.set(xscale="log", ylim=(0, 1.05), xlabel=r"noise level $\sigma$", ylabel="share that returns")
+axes.set(xscale="log", ylim=(0, 1.05), xlabel=r"noise level $\sigma$", ylabel="share that returns");
 
 # %% tags=["remove-input"]
 for sigma, share in zip(starts, returned):
@@ -596,7 +596,7 @@ begin = 80 * torch.randn(150, 2, dtype=torch.float64, generator=generator)
 paths = {delta: sample(EmpiricalDenoiser(unit, delta), begin, edm_sigmas(80), trajectory=True)
          for delta in (0.0, 0.05, 0.1, 0.2)}
 
-# %% mystnb={"figure": {"caption": "150 paths to twenty points on a unit circle: in the plane (top, the last stretch) and one coordinate against the step (bottom). Without model error they end on training points, with it in clouds of standard deviation δ around them.", "name": "fig-trajectories"}, "image": {"alt": "Four pairs of panels for model errors 0, 0.05, 0.1 and 0.2. Paths end exactly on the points, then in growing clouds; in the last the ring of points is one band.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "150 paths to twenty points on a unit circle: in the plane (top, the last stretch) and one coordinate against the step (bottom). Without model error they end on training points, with it in clouds of standard deviation $\\delta$ around them.", "name": "fig-trajectories"}, "image": {"alt": "Four pairs of panels for model errors 0, 0.05, 0.1 and 0.2. Paths end exactly on the points, then in growing clouds; in the last the ring of points is one band.", "width": "100%"}}
 figure, (top, bottom) = plt.subplots(2, 4, figsize=(7.8, 3.9), sharey="row")
 for above, below, (delta, (finish, path)) in zip(top, bottom, paths.items()):
     above.plot(*path[-30:].unbind(2), color=NEUTRAL, linewidth=0.4, alpha=0.5)
@@ -606,7 +606,7 @@ for above, below, (delta, (finish, path)) in zip(top, bottom, paths.items()):
               title=rf"$\delta = {delta:g}$")
     below.plot(path[:, ::3, 0], color=NEUTRAL, linewidth=0.5, alpha=0.6)
     below.set(ylim=(-2.5, 2.5), xlabel="step", xticks=[0, 40, 80])
-bottom[0].set_ylabel("$x_1$")
+bottom[0].set_ylabel("$x_1$");
 
 # %% tags=["remove-input"]
 radial = {delta: float((finish.norm(dim=1) - 1).square().mean().sqrt()) for delta, (finish, _) in paths.items()}
@@ -659,7 +659,7 @@ def leaning(split, delta):
 
 preference = torch.tensor([[leaning(split, float(delta)) for delta in widths] for split in splits])
 
-# %% mystnb={"figure": {"caption": "Left: Fréchet distance of samples to training and held-out points against δ, on the published split. Middle: the offset between the two over 20 splits, at δ = 3 and 0.6, against the distance between the halves themselves: samples inherit the mean of the half that was trained on, whatever δ. Right: share of samples nearer to training points, mean and range of 20 splits: copying shows where it is, below a = 10 or so.", "name": "fig-sampling"}, "image": {"alt": "Left: two curves at a constant distance over model error. Middle: offsets at two model errors rise together with the distance between the halves. Right: the preference for training points falls from one to one half as a grows to 50.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: Fréchet distance of samples to training and held-out points against $\\delta$, on the published split. Middle: the offset between the two over 20 splits, at $\\delta = 3$ and 0.6, against the distance between the halves themselves: samples inherit the mean of the half that was trained on, whatever $\\delta$. Right: share of samples nearer to training points, mean and range of 20 splits: copying shows where it is, below $a = 10$ or so.", "name": "fig-sampling"}, "image": {"alt": "Left: two curves at a constant distance over model error. Middle: offsets at two model errors rise together with the distance between the halves. Right: the preference for training points falls from one to one half as a grows to 50.", "width": "100%"}}
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.9, 2.9))
 for k, (name, color) in enumerate((("train", TRAIN), ("held-out", HOLDOUT))):
     curve(left, torch.tensor(errors), one_split[:, k], name, color, at=5, offset=(-8, 10))
@@ -670,7 +670,7 @@ middle.legend(loc="upper left")
 middle.set(xlabel="distance between the halves", ylabel="held-out − train")
 curve(right, 50 * widths, preference.mean(0), "", TRAIN, preference.amin(0), preference.amax(0), marker="o")
 right.axhline(0.5, color=NEUTRAL, linewidth=0.8)
-right.set(xscale="log", xlabel=r"$a = n\delta/r$", ylabel="share nearer to train", ylim=(0.4, 1.02))
+right.set(xscale="log", xlabel=r"$a = n\delta/r$", ylabel="share nearer to train", ylim=(0.4, 1.02));
 
 # %% tags=["remove-input"]
 known = torch.tensor([[0.191, 0.473], [0.057, 0.385], [0.072, 0.437], [0.077, 0.465]])  # at 3.0, 2.033, 1.067, 0.1
