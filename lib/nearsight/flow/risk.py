@@ -78,13 +78,15 @@ def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
     y* is the optimal denoiser of `points`, and `family` maps delta to a denoiser: isotropic blur where it is not
     given, for blur along the ring pass `lambda spread: RingKernelDenoiser(radius, angles, spread)`. Sought on a
     logarithmic scale from 1e-3 to 40, first on a grid, then by Brent's method. Costs about 45 evaluations of the
-    family.
+    family and one of the denoiser.
     """
     family = family or (lambda blur: EmpiricalDenoiser(points, blur))
+    with torch.no_grad():
+        clean = denoiser((points + sigma * noise).flatten(0, 1), sigma)  # once: a network costs more than the family
 
     def distance(log_blur: float) -> float:
         member = family(math.exp(log_blur))
-        return float(excess_risk(denoiser, member, points, [sigma], noise, weights))
+        return float(excess_risk(lambda x, sigma: clean, member, points, [sigma], noise, weights))
 
     grid = torch.linspace(math.log(1e-3), math.log(_LARGEST), 25, dtype=torch.float64).tolist()
     best = min(range(len(grid)), key=lambda index: distance(grid[index]))
