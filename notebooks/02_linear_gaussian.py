@@ -41,6 +41,7 @@ from nearsight.plots import HOLDOUT, NEUTRAL, THEORY, TRAIN, curve, use_style
 from nearsight.studies.gaussian_networks import compare
 
 use_style()
+torch.set_num_threads(1)  # many small matrices: a second thread would mostly wait for the first
 torch.set_default_dtype(torch.float64)  # theorems are checked in double precision
 generator = torch.Generator().manual_seed(0)  # all randomness of this chapter
 

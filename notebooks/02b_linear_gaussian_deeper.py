@@ -38,6 +38,7 @@ from nearsight.studies.gaussian_networks import untrained
 from nearsight.training import Training, train
 
 use_style()
+torch.set_num_threads(1)  # many small matrices: a second thread would mostly wait for the first
 torch.set_default_dtype(torch.float64)  # theorems are checked in double precision
 generator = torch.Generator().manual_seed(0)  # all randomness of this page
 COLORS = [TRAIN, HOLDOUT, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", NEUTRAL, "black"]
