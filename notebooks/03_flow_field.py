@@ -46,6 +46,7 @@ from nearsight.scales import find
 from nearsight.studies.ring_networks import LEVELS, SIGMAS, snapshots
 
 use_style()
+torch.set_num_threads(1)  # many small arrays: a second thread would mostly wait for the first
 radius, n = 10.0, 10
 
 # %% [markdown]

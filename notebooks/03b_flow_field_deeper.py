@@ -41,6 +41,7 @@ from nearsight.scales import find
 from nearsight.studies.random_rings import RATIOS, RandomRings, random_errors
 
 use_style()
+torch.set_num_threads(1)  # many small arrays: a second thread would mostly wait for the first
 radius, n, level = 10.0, 10, float(edm_sigmas(40)[23])
 train, holdout = ring_split(n, radius, turn=0.01)
 noise, weights = polar()
