@@ -719,7 +719,7 @@ glue(offset_3=offset[:, 0].mean(), offset_3_sd=offset[:, 0].std(), offset_06=off
 # | Why does the peak not move with $\delta$? Would it on random data? | The spacing of the lattice sets it. Yes, it would. {numref}`fig-random` |
 # | Are model error and data density two effects? | One. {numref}`fig-one-variable` |
 # | Is a smaller gap better? | No. {numref}`fig-risk`, {numref}`fig-right-error` |
-# | What is $\delta$ in a real network? Is it one number? | See {numref}`fig-networks`: its error is not of that kind. |
+# | What is $\delta$ in a real network? Is it one number? | See {numref}`fig-ring-networks`: its error is not of that kind. |
 # | Does the $\delta$-model generate anything new? | Training points plus noise. {numref}`fig-early` |
 # | Is the circle special, or the plane? | Curvature changes the peak by 2 to 4 % at ten points ({numref}`fig-one-variable`); dimension matters much ({numref}`fig-dimension`). |
 # | Do trajectories leave the noised training data? | Partly in the plane; in many dimensions only where the gap vanishes too. {numref}`fig-dimension` |
