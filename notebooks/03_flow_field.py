@@ -433,7 +433,7 @@ glue(off_10=100 * off[10], off_20=100 * off[20], off_80=100 * off[80], dense_8=b
 # $$
 # R(\sigma) = \mathbb E\,\bigl|D(x, \sigma) - D_\text{pop}(x, \sigma)\bigr|^2, \qquad x = y + \sigma\varepsilon,
 # \quad y \text{ uniform on the circle},
-# $$ (eq-excess)
+# $$ (eq-excess-risk)
 #
 # is exactly what a denoiser's error on fresh data has above the unavoidable. We expect it to have a minimum in
 # $\delta$: memory on one side, blindness on the other.

@@ -16,7 +16,7 @@
 # The companion of [chapter 3](03_flow_field.py): the rest of the published toy experiments, what follows from them, and
 # what went wrong in them. Each section stands alone. Definitions are those of the chapter: ten points on a ring of
 # radius $r = 10$ unless said otherwise, $y_\delta$ the denoiser with model error $\delta$ {eq}`eq-blurred`, $G$ the gap
-# of the mean norm $|D - y|$, $R$ the excess risk {eq}`eq-excess`, $a = n\delta/r$ and $s = n\sigma/r$.
+# of the mean norm $|D - y|$, $R$ the excess risk {eq}`eq-excess-risk`, $a = n\delta/r$ and $s = n\sigma/r$.
 
 # %%
 import math
