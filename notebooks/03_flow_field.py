@@ -377,12 +377,13 @@ glue(product_peak=product_peak, square_peak=wide[square_gaps[1.6].argmax()], hig
 
 # %%
 scaled = torch.logspace(-1.3, 0.8, 64, dtype=torch.float64)
+few, shares = polar(32, 48)
 
 
 def scaled_gap(count, a):
     points, between = ring_split(count, radius)
     return generalization_gap(EmpiricalDenoiser(points, a * radius / count), points[:1], between[:1],
-                              scaled * radius / count, "norm", **exact).gap
+                              scaled * radius / count, "norm", noise=few[:, None], weights=shares).gap
 
 
 family = {(n, delta): scaled_gap(n, n * delta / radius) for delta in deltas}
@@ -440,13 +441,12 @@ glue(off_10=100 * off[10], off_20=100 * off[20], off_80=100 * off[80], dense_8=b
 
 # %%
 truth = RingDenoiser(radius)
-fresh = on_ring(2 * math.pi * (torch.arange(24, dtype=torch.float64) + 0.5) / (24 * n) + 0.02 * math.pi)
+fresh = on_ring(2 * math.pi * (torch.arange(12, dtype=torch.float64) + 0.5) / (12 * n) + 0.02 * math.pi)  # an arc
 fine = torch.linspace(0, 3.5, 36, dtype=torch.float64)
-nodes, shares = polar(32, 48)
 
 
 def risk(delta, sigma):
-    return float(excess_risk(EmpiricalDenoiser(train, float(delta)), truth, fresh, [sigma], nodes[:, None], shares))
+    return float(excess_risk(EmpiricalDenoiser(train, float(delta)), truth, fresh, [sigma], few[:, None], shares))
 
 
 def best_error(sigma):
@@ -486,7 +486,7 @@ for values in (risks[0.3], risks[1.07], risks[1.67]):
     assert (values[:bottom + 1].diff() <= 1e-9).all() and (values[bottom:].diff() >= -1e-9).all() and 0 < bottom < 35
 assert (gap_along.diff() < 0).all() and (best.diff() < 0.006).all()
 gap_at_best = gap_of(EmpiricalDenoiser(train, lowest), levels=[1.07])[0]
-unavoidable = 2 * denoising_error(truth, fresh, [1.07], noise=nodes[:, None], weights=shares)[0]
+unavoidable = 2 * denoising_error(truth, fresh, [1.07], noise=few[:, None], weights=shares)[0]
 assert abs(lowest - 1.339) < 0.01 and abs(gap_at_best - 0.643) < 0.01 and abs(unavoidable - 1.152) < 2e-3
 glue(best_delta=lowest, best_risk=risk(lowest, 1.07), gap_at_best=gap_at_best, memory_risk=risks[1.07][0],
      risk_22=risk(2.2, 1.07), gap_22=gap_along[22], unavoidable=unavoidable, best_low=best[1], best_high=best[-1])
