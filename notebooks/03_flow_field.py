@@ -118,10 +118,11 @@ glue(cloud=center.std(), cloud_theory=50 / levels[0], decagon=across.median(), l
 # $\sigma_t^2 = \sigma^2 + \delta^2$,
 #
 # $$
-# y_\delta(x, \sigma) = \frac{\sigma^2\, y^*(x, \sigma_t) + \delta^2 x}{\sigma_t^2},
-# \qquad\text{so}\qquad
-# y_\delta - x = \underbrace{\frac{\sigma^2}{\sigma_t^2}}_{\text{dynamics}}\;
+# \begin{aligned}
+# y_\delta(x, \sigma) &= \frac{\sigma^2\, y^*(x, \sigma_t) + \delta^2 x}{\sigma_t^2}, \\
+# y_\delta - x &= \underbrace{\frac{\sigma^2}{\sigma_t^2}}_{\text{dynamics}}\;
 # \underbrace{\bigl(y^*(x, \sigma_t) - x\bigr)}_{\text{geometry}}.
+# \end{aligned}
 # $$ (eq-blurred)
 # ```
 #
@@ -139,7 +140,7 @@ train, holdout = ring_split(n, radius, turn=0.01)
 level = float(grid_of_40[16])
 maps = {delta: gap_map(EmpiricalDenoiser(train, delta), train, level, *polar(16, 24, 6.0)) for delta in (2.0, 1.6, 1.2)}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap of every place of the plane to the training points (white crosses), at the noise level where it is largest. Inside the black line, $g < 0.5$, the model treats a place like training data. Below a critical model error that region falls apart: an annulus at $\\delta = 2.0$ and 1.6, ten islands at $\\delta = 1.2$. The recipe is our reconstruction of a published figure whose code is not released.", "name": "fig-islands"}, "image": {"alt": "Three maps of the gap around ten points on a circle. At model errors 2.0 and 1.6 the places with a small gap form one ring, at 1.2 they form ten separate islands around the training points.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap of every place of the plane to the training points (white crosses) at $\\sigma = 1.07$, where it is near its peak. Inside the black line, $g < 0.5$, the model treats a place like training data. Below a critical model error that region falls apart: an annulus at $\\delta = 2.0$ and 1.6, ten islands at $\\delta = 1.2$. The recipe is our reconstruction of a published figure whose code is not released.", "name": "fig-islands"}, "image": {"alt": "Three maps of the gap around ten points on a circle. At model errors 2.0 and 1.6 the places with a small gap form one ring, at 1.2 they form ten separate islands around the training points.", "width": "100%"}}
 def show_map(axes, found, delta):
     """Filled map with its line g = 0.5; returns the colors for a bar."""
     colors = axes.contourf(found.axis, found.axis, found.gap, levels=torch.linspace(0, 4, 17).tolist(), cmap="viridis",
@@ -432,12 +433,11 @@ glue(off_10=100 * off[10], off_20=100 * off[20], off_80=100 * off[80], dense_8=b
 # x/|x|$ with $\kappa = r|x|/\sigma^2$, and so we know what there is to learn. The *excess risk*
 #
 # $$
-# R(\sigma) = \mathbb E\,\bigl|D(x, \sigma) - D_\text{pop}(x, \sigma)\bigr|^2, \qquad x = y + \sigma\varepsilon,
-# \quad y \text{ uniform on the circle},
+# R(\sigma) = \mathbb E\,\bigl|D(x, \sigma) - D_\text{pop}(x, \sigma)\bigr|^2
 # $$ (eq-excess-risk)
 #
-# is exactly what a denoiser's error on fresh data has above the unavoidable. We expect it to have a minimum in
-# $\delta$: memory on one side, blindness on the other.
+# over $x = y + \sigma\varepsilon$ with $y$ uniform on the circle is exactly what a denoiser's error on fresh data has
+# above the unavoidable. We expect it to have a minimum in $\delta$: memory on one side, blindness on the other.
 
 # %%
 truth = RingDenoiser(radius)
