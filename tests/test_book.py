@@ -74,7 +74,7 @@ def test_every_image_has_loaded_and_its_alt_text_is_a_sentence(seen):
     for image in images:
         assert image["width"] > 0, image
         assert len(image["alt"].split()) >= 5 and image["alt"].endswith("."), image
-        assert not re.search(r"\.(png|svg|jpe?g)\b|/", image["alt"]), image
+        assert not re.search(r"\.(png|svg|jpe?g)\b|\w{2,}/\w", image["alt"]), image  # a path, though n/d may stand there
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP], ids=["phone", "desktop"])
