@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 # The tests work on small arrays, where a second thread mostly waits for the first.
 torch.set_num_threads(1)
+# Time is no test, and what fails here should fail again there: no deadline, the same examples in every run.
+settings.register_profile("nearsight", deadline=None, derandomize=True)
+settings.load_profile("nearsight")
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
