@@ -78,6 +78,8 @@ def watched(page, file, requests, messages):
     page.goto(file.as_uri())
     if file.parent == STATIC:
         return page.main_frame
+    # Typesetting moves what is below it.
+    page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
     frame = page.locator("iframe[title]")
     frame.scroll_into_view_if_needed()  # out of sight it is not drawn, and does not wait to be
     return frame.element_handle().content_frame()
@@ -232,6 +234,7 @@ class TestKeyboard:
 
 class TestDragging:
     def drag(self, figure, index, by):
+        figure.frame.locator("#plane").scroll_into_view_if_needed()
         box = figure.frame.locator("#plane button").nth(index).bounding_box()
         start = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         yield start
