@@ -108,8 +108,3 @@ def test_guidance_acts_like_a_smaller_blur(weight, matched, rule):
 def test_guidance_that_takes_too_much_is_refused():
     with pytest.raises(ValueError, match="leaves no blur"):
         guided_blur(1.8, 1.0, 3.0)
-
-
-def test_noise_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"try noise\[:, None\]"):
-        excess_risk(TRUTH, TRUTH, ARC, [1.0], NOISE)

@@ -11,8 +11,8 @@ from scipy import optimize
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.denoisers.compose import Denoiser
 from nearsight.denoisers.empirical import EmpiricalDenoiser
+from nearsight.denoisers.compose import Denoiser
 from nearsight.gaps import denoising_error
 
 _LARGEST = 40.0  # blurs are sought up to here: four radii of the default ring
@@ -28,12 +28,8 @@ def excess_risk(denoiser: Denoiser, truth: Denoiser, points: Tensor, sigmas: Ten
     summed over event entries. For y drawn from the population, D's summed squared error is that of D_truth plus R
     exactly, so R is what is left to gain; a gap between training and held-out points does not tell it. points [N,
     *event] are such y (equidistant ones integrate over a ring), noise [draws, N or 1, *event], weights [draws] as in
-    `point_errors`. Costs S * draws * N events through both. Raises ValueError for noise of another shape.
+    `point_errors`.
     """
-    checks.points(points, "points")
-    if noise.shape[2:] != points.shape[1:] or noise.shape[1] not in (1, len(points)):
-        raise ValueError(f"noise has shape {list(noise.shape)}; expected [draws, N, *event] or [draws, 1, *event] for "
-                         f"points of shape {list(points.shape)}: try noise[:, None].")
     shares = torch.full((len(noise),), 1 / len(noise)) if weights is None else weights / weights.sum()
     risks = []
     for sigma in checks.grid(sigmas).tolist():
