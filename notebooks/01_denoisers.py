@@ -26,9 +26,8 @@ from matplotlib import pyplot as plt
 from nearsight import (EmpiricalDenoiser, GaussianDenoiser, edm_sigmas, generalization_gap, memorized_fraction, nearest,
                        proximity_bias, sample)
 from nearsight.datasets import fashion_mnist
-from nearsight.intervals import gap_band
-from nearsight.numbers import glue
-from nearsight.plots import HOLDOUT, NEUTRAL, TRAIN, curve, gallery, use_style
+from nearsight.measures import gap_band
+from nearsight.page import HOLDOUT, NEUTRAL, TRAIN, curve, gallery, glue, use_style
 
 use_style()
 

@@ -26,19 +26,17 @@
 
 # %%
 import math
-from dataclasses import replace
 
 import torch
 from matplotlib import pyplot as plt
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from nearsight import GaussianDenoiser, computing, generalization_gap, recorded, scales
+from nearsight import GaussianDenoiser, generalization_gap, records
 from nearsight.gaussian import (expected_divergences, expected_errors, expected_kl, fit, limits, log_affinity, one_step,
                                 proportional_limits, squared_bures)
-from nearsight.intervals import wilson
-from nearsight.numbers import glue
-from nearsight.plots import HOLDOUT, NEUTRAL, THEORY, TRAIN, curve, use_style
-from nearsight.studies.gaussian_networks import compare
+from nearsight.measures import wilson
+from nearsight.page import HOLDOUT, NEUTRAL, THEORY, TRAIN, beside, curve, glue, use_style
+from nearsight.studies import find
 
 use_style()
 torch.set_num_threads(1)  # many small matrices: a second thread would mostly wait for the first
@@ -568,16 +566,16 @@ def readings(config, term):
 
 
 # %% [markdown]
-# First the miniature: the first of the 150 recorded runs in 16 dimensions, computed anew. All its terms must agree with
-# the recorded ones.
+# First the miniature: the first of the 150 recorded runs in 16 dimensions, computed anew and laid beside its record.
 
 # %%
-run16, run100 = scales.find("delta-16-laptop"), scales.find("delta-100-laptop")
-record16, record100 = recorded.load(run16), recorded.load(run100)
-again = computing.compute(run16, stages=1).stages[0].arrays
-for name, array in again.items():
-    torch.testing.assert_close(array, record16.results.stages[0].arrays[name], rtol=1e-6, atol=1e-12)
-terms16, terms100 = ({name: record.results.curve(name)[1] for name in again} for record in (record16, record100))
+run16, run100 = find("delta-16-laptop"), find("delta-100-laptop")
+record16, record100 = records.load(run16), records.load(run100)
+beside(records.compare(record16, records.compute(run16, stages=1)))
+
+# %%
+terms16, terms100 = ({name: record.results.curve(name)[1] for name in record.results.final}
+                     for record in (record16, record100))
 published16, published100 = readings(run16.config, terms16), readings(run100.config, terms100)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The published measure: probability that $\\Delta$ is positive, against $n/d$, for one and the same model under eight readings of its definition (150 runs, 95 % Wilson intervals). The place of the transition is set by the width of the kernel, by the number of original points, by what stands for the original density, by a transpose and, in 100 dimensions, by single precision.", "name": "fig-delta"}, "image": {"alt": "Two panels, d = 16 and d = 100, of the probability of a positive Delta against n/d. The curves for different kernel widths, original sets, transposed covariance and float32 rise at different places between n/d of one half and more than four.", "width": "100%"}}
@@ -663,13 +661,12 @@ glue(half_exact=reaches_half(run16, published16["exact density for O"]),
 # multilayer perceptron trained on $n$ white points as a denoiser, sampled with 18 Heun steps, beside the linear and the
 # empirical denoiser of the same points. Common units, equally many points in all sets, 3000 steps, five repetitions.
 #
-# The long run is recorded. The miniature trains one network of the same kind for a tenth of the steps.
+# The long run is recorded. The miniature trains its first network again, on $n = d/2$ points in 16 dimensions.
 
 # %%
-run = scales.find("networks-16-laptop")
-short = compare(replace(run.config, training_steps=300, samples=200, sets=4), "cpu", 1)
-record_small, record_large = recorded.load(run), recorded.load(scales.find("networks-64-laptop"))
-glue(short_copies=short["memorized"][0])
+run = find("networks-16-laptop")
+record_small, record_large = records.load(run), records.load(find("networks-64-laptop"))
+beside(records.compare(record_small, records.compute(run, stages=1)))
 
 # %%
 def by_ratio(record, name):
@@ -713,10 +710,9 @@ glue(copies_at=network[1], copies_two=network[2], copies_four=network[3], copies
 # %% [markdown]
 # In 16 dimensions {glue:text}`copies_at:.2f` of the network's samples are copies at $n = d$,
 # {glue:text}`copies_two:.2f` at $2d$, {glue:text}`copies_four:.2f` at $4d$ and {glue:text}`copies_eight:.2f` at $8d$;
-# of the linear model's at most {glue:text}`linear_copies:.3f` from $n = d$ on. (The miniature copies
-# {glue:text}`short_copies:.2f` at $n = d$: a tenth of the training is not enough to learn sixteen points by heart.) At
-# $n = 32 d$, without any copies, the network's samples still prefer the training points, {glue:text}`lean_far:.2f`. *A
-# network copies at $n = d$ and well beyond, where the linear model cannot copy at all.* In 64 dimensions, with the same
+# of the linear model's at most {glue:text}`linear_copies:.3f` from $n = d$ on. At $n = 32 d$, without any copies, the
+# network's samples still prefer the training points, {glue:text}`lean_far:.2f`. *A network copies at $n = d$ and well
+# beyond, where the linear model cannot copy at all.* In 64 dimensions, with the same
 # network and the same training, the sentence holds only in part: at $n = d$ {glue:text}`copies_at_64:.2f` of the
 # samples are copies, though {glue:text}`lean_at_64:.2f` of them sit nearer to the training points than to fresh ones.
 # Copying is a property of data, network and training together. The measure $\Delta$, in equal sets and common units,

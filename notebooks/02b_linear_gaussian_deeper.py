@@ -24,18 +24,17 @@ import torch
 from matplotlib import pyplot as plt
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from nearsight import (EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, computing, denoising_error, edm_sigmas,
-                       recorded, sample, scales)
+from nearsight import (EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, denoising_error, edm_sigmas,
+                       records, sample)
 from nearsight.datasets import digits
 from nearsight.gaussian import (expected_divergences, expected_errors, expected_kl, expected_squared_wasserstein, fit,
                                 log_affinity, one_step, one_step_limit, proportional_limits, sampler_map, squared_bures)
 from nearsight.networks import MLP, Preconditioned
-from nearsight.numbers import glue
-from nearsight.objectives import LogNormal
-from nearsight.plots import HOLDOUT, NEUTRAL, THEORY, TRAIN, curve, use_style
+from nearsight.page import HOLDOUT, NEUTRAL, THEORY, TRAIN, beside, curve, glue, use_style
 from nearsight.randomness import stream
+from nearsight.studies import find
 from nearsight.studies.gaussian_networks import untrained
-from nearsight.training import Training, train
+from nearsight.training import LogNormal, Training, train
 
 use_style()
 torch.set_num_threads(1)  # many small matrices: a second thread would mostly wait for the first
@@ -72,9 +71,9 @@ def off(values, theory):
 # live miniature is the same computation at its smallest scale, 20 runs in 8 dimensions.
 
 # %%
-run16, run100 = scales.find("delta-16-laptop"), scales.find("delta-100-laptop")
-record16, record100 = recorded.load(run16), recorded.load(run100)
-miniature = computing.compute(scales.find("delta-16-smoke"))
+run16, run100 = find("delta-16-laptop"), find("delta-100-laptop")
+record16, record100 = records.load(run16), records.load(run100)
+miniature = records.compute(find("delta-16-smoke"))
 
 
 def energies(results):
@@ -125,10 +124,11 @@ glue(live_half=positive[0], live_two=positive[1], energy_100=small100[:, :, at].
 # sets. $\Delta$ has heavy tails near the pole, so we rank its values first.
 
 # %%
-sets_run = scales.find("delta-sets-laptop")
-record_sets = recorded.load(sets_run)
-first_set = computing.compute(sets_run, stages=1).stages[0].arrays["delta"]  # the first of twenty, computed anew
-torch.testing.assert_close(first_set, record_sets.results.stages[0].arrays["delta"], rtol=1e-6, atol=1e-12)
+sets_run = find("delta-sets-laptop")
+record_sets = records.load(sets_run)
+beside(records.compare(record_sets, records.compute(sets_run, stages=1)))  # the first of twenty, computed anew
+
+# %%
 by_set = record_sets.results.curve("delta")[1].movedim(1, 0)  # [counts, data sets, noises]
 
 
@@ -746,8 +746,8 @@ glue(ridge_slope=growth, ridge_predicted=2 * 0.2 / 1.2, ridge_80=float(ridge_var
 # {numref}`fig-networks`, trained on these very 16 points.
 
 # %%
-networks = scales.find("networks-16-laptop")
-record_networks = recorded.load(networks)
+networks = find("networks-16-laptop")
+record_networks = records.load(networks)
 at_sixteen = networks.config.ratios.index(1)
 weights = record_networks.results.stages[at_sixteen].arrays
 network = untrained(networks.config)

@@ -34,15 +34,14 @@ import torch
 from matplotlib import pyplot as plt
 from scipy.optimize import brentq
 
-from nearsight import EmpiricalDenoiser, RingDenoiser, edm_sigmas, generalization_gap, recorded
+from nearsight import EmpiricalDenoiser, RingDenoiser, edm_sigmas, generalization_gap, records
 from nearsight.datasets import on_ring, ring_split
 from nearsight.flow import (excess_risk, gap_map, lattice_gap, modulation, place_gap, published_gap, published_noise,
                             published_sigmas, small_gap)
-from nearsight.gaps import denoising_error, point_errors
-from nearsight.numbers import glue
-from nearsight.plots import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, curve, use_style
+from nearsight.measures import denoising_error, point_errors
+from nearsight.page import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, curve, glue, use_style
 from nearsight.quadrature import polar
-from nearsight.scales import find
+from nearsight.studies import find
 from nearsight.studies.ring_networks import LEVELS, SIGMAS, snapshots
 
 use_style()
@@ -511,7 +510,7 @@ glue(best_delta=lowest, best_risk=risk(lowest, 1.07), gap_at_best=gap_at_best, m
 # network, trained again for its first 300 steps.
 
 # %%
-record = recorded.load(find("ring-networks-laptop"))
+record = records.load(find("ring-networks-laptop"))
 config = find("ring-networks-laptop").config
 networks = list(product(config.widths, config.counts, range(config.seeds)))
 learned = {network: stage.arrays for network, stage in zip(networks, record.results.stages)}

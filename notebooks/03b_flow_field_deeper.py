@@ -27,17 +27,15 @@ from matplotlib import pyplot as plt
 from scipy.optimize import brentq
 
 from nearsight import (EmpiricalDenoiser, RingDenoiser, RingKernelDenoiser, edm_sigmas, generalization_gap, guided,
-                       proximity_bias, recorded, sample)
+                       proximity_bias, records, sample)
 from nearsight.datasets import on_ring, ring, ring_split
-from nearsight.features import frechet
 from nearsight.flow import (excess_risk, guided_blur, lattice_gap, mode_distance, padded_gap, place_gap, published_gap,
                             published_noise, published_random_split, published_sigmas, random_gap, return_probability,
                             state_distance)
-from nearsight.gaps import denoising_error, point_errors
-from nearsight.numbers import glue
-from nearsight.plots import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, curve, use_style
+from nearsight.measures import denoising_error, frechet, point_errors
+from nearsight.page import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, beside, curve, glue, use_style
 from nearsight.quadrature import polar
-from nearsight.scales import find
+from nearsight.studies import find
 from nearsight.studies.random_rings import RATIOS, RandomRings, random_errors
 
 use_style()
@@ -270,17 +268,15 @@ glue(lattice_0=on_lattice[0.0].max(), lattice_2=on_lattice[2.0].max(), random_0=
 reaches = (1.2, 1.7, 2.4, 3.2, 4.0)
 live = RandomRings(reaches, repeats=40)
 drawn = {reach: [random_errors(live, (repeat, reach)) for repeat in range(live.repeats)] for reach in reaches}
-record = recorded.load(find("random-rings-laptop"))
+record = records.load(find("random-rings-laptop"))
 kept = find("random-rings-laptop").config
 for stage, reach in zip(record.results.stages, kept.reaches * kept.repeats):
     drawn.setdefault(reach, []).append(stage.arrays)
-again = random_errors(kept, (0, kept.reaches[0]))
-first = record.results.stages[0].arrays
-torch.testing.assert_close(again["holdout"], first["holdout"], rtol=1e-9, atol=0)
+beside(records.compare(record, records.compute(find("random-rings-laptop"), stages=1)))
 
 # %% [markdown]
-# The first recorded draw, computed again just now, agrees with the record. For each $a$ we average the errors over
-# draws, take the gap of the averages, and resample the draws for an interval.
+# That was the first recorded draw, computed again just now. For each $a$ we average the errors over draws, take the gap
+# of the averages, and resample the draws for an interval.
 
 # %%
 def peak_of_draws(draws, generator):

@@ -11,7 +11,7 @@ from conftest import ROOT
 from nearsight.datasets import ring
 from nearsight.denoisers import EmpiricalDenoiser, RingDenoiser
 from nearsight.flow import excess_risk, gap_map, place_gap
-from nearsight.gaps import denoising_error
+from nearsight.measures.gaps import denoising_error
 from nearsight.quadrature import polar
 
 STATIC = ROOT / "book" / "_static"

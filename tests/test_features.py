@@ -4,7 +4,7 @@ from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 
 from nearsight.datasets import fashion_mnist
-from nearsight.features import frechet, principal_basis
+from nearsight.measures.features import frechet, principal_basis
 from nearsight.gaussian import squared_wasserstein
 
 

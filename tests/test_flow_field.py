@@ -12,7 +12,7 @@ from scipy import stats
 from nearsight.datasets import ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import return_probability
-from nearsight.gaps import denoising_error, generalization_gap
+from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.noise import edm_sigmas
 from nearsight.quadrature import polar
 from nearsight.sampling import sample

@@ -8,7 +8,7 @@ import torch
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser, guided
 from nearsight.flow import published_gap, published_noise, published_random_split, published_sigmas
-from nearsight.gaps import denoising_error, generalization_gap, point_errors
+from nearsight.measures.gaps import denoising_error, generalization_gap, point_errors
 from nearsight.noise import edm_sigmas
 from nearsight.quadrature import polar
 from nearsight.sampling import sample

@@ -7,7 +7,7 @@ from nearsight.datasets import on_ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser, guided
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
 from nearsight.flow import excess_risk, fitted_blur, guided_blur, matched_blur
-from nearsight.gaps import denoising_error, generalization_gap
+from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.quadrature import polar
 
 NOISE, WEIGHTS = polar(48, 64)

@@ -7,7 +7,7 @@ from scipy import optimize
 from nearsight.datasets import ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import bhattacharyya, mode_distance, padded_gap, state_distance
-from nearsight.gaps import generalization_gap
+from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
 
 

@@ -7,7 +7,7 @@ from scipy import special
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import lattice_gap, modulation, random_gap, small_gap
-from nearsight.gaps import generalization_gap
+from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
 
 FINE = torch.linspace(0.95, 1.3, 71, dtype=torch.float64)

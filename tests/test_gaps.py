@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from nearsight.gaps import denoising_error, generalization_gap, point_errors
+from nearsight.measures.gaps import denoising_error, generalization_gap, point_errors
 
 F64 = torch.float64
 SIGMAS = torch.tensor([0.1, 1.0, 5.0], dtype=F64)
@@ -58,7 +58,7 @@ def test_point_errors_equal_a_loop_whatever_the_blocks(metric, monkeypatch):
                 miss = denoiser(points[i:i + 1] + sigma * noise[q, i:i + 1], sigma) - points[i]
                 expected[s, i] += weights[q] / 66 * (miss.square().mean() if metric == "mse" else miss.norm())
     for entries in (2**20, 50, 1):
-        monkeypatch.setattr("nearsight.gaps._ENTRIES", entries)
+        monkeypatch.setattr("nearsight.measures.gaps._ENTRIES", entries)
         assert torch.allclose(point_errors(denoiser, points, SIGMAS, metric, noise=noise, weights=weights), expected)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import binom, binomtest
 
-from nearsight.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, wilson
+from nearsight.measures.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, wilson
 
 
 @pytest.mark.parametrize("successes, count, low, high", [

@@ -9,7 +9,7 @@ from scipy.stats import chi2
 
 from nearsight.datasets import digits
 from nearsight.denoisers import EmpiricalDenoiser
-from nearsight.membership import area_under_curve, calibrated_threshold, membership
+from nearsight.measures.membership import area_under_curve, calibrated_threshold, membership
 
 LEVELS = torch.tensor([0.15, 0.3, 0.6])
 

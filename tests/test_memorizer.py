@@ -3,12 +3,12 @@ import torch
 from scipy.stats import ncx2
 
 from nearsight.datasets import fashion_mnist
-from nearsight.dealing import proximity_bias
+from nearsight.measures.preference import proximity_bias
 from nearsight.denoisers import EmpiricalDenoiser
-from nearsight.gaps import generalization_gap
-from nearsight.membership import membership
+from nearsight.measures.gaps import generalization_gap
+from nearsight.measures.membership import membership
 from nearsight.noise import edm_sigmas
-from nearsight.proximity import memorized_fraction
+from nearsight.measures.proximity import memorized_fraction
 from nearsight.sampling import sample
 
 

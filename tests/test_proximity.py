@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearsight.proximity import memorized_fraction, nearest
+from nearsight.measures.proximity import memorized_fraction, nearest
 
 
 def brute_force(queries, reference, k, exclude_self=False):
@@ -122,7 +122,7 @@ def test_far_outliers_do_not_blur_the_rest():
 def test_temporary_memory_stays_below_256_megabytes():
     script = """
         import resource, torch
-        from nearsight.proximity import nearest
+        from nearsight.measures.proximity import nearest
         torch.set_num_threads(1)
         reference, queries = torch.rand(60_000, 784), torch.rand(600, 784)
         nearest(queries[:10], reference[:10])

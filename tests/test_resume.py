@@ -15,7 +15,7 @@ from torch import nn
 
 from nearsight import files
 from nearsight.datasets import digits
-from nearsight.families import train_family
+from nearsight.training.families import train_family
 from nearsight.networks import MLP, Preconditioned, UNet
 from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
@@ -24,7 +24,7 @@ from nearsight.training import Training, train
 
 # A server that has imported everything once: its children start in milliseconds.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["nearsight.datasets", "nearsight.families", "nearsight.networks", "nearsight.sampling",
+FRESH.set_forkserver_preload(["nearsight.datasets", "nearsight.training.families", "nearsight.networks", "nearsight.sampling",
                               "pytest", "sklearn.datasets", "torch._dynamo"])
 
 CONFIG = Training(snapshots=(0, 15, 40, 90), batch=32, seed=4)

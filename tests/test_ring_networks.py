@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from nearsight.computing import compute
+from nearsight.records.computing import compute
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.denoisers.ring import RingKernelDenoiser
-from nearsight.scales import find
+from nearsight.studies import find
 from nearsight.studies.random_rings import RATIOS, RandomRings, random_errors
 from nearsight.studies.ring_networks import LEVELS, SIGMAS, RingNetworks, learning, measure, untrained
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearsight.denoisers import GaussianDenoiser
-from nearsight.splits import convergence, pair_cosine, pair_mean, prediction_cosine, split_variance, standardized
+from nearsight.measures.splits import convergence, pair_cosine, pair_mean, prediction_cosine, split_variance, standardized
 
 COMPONENTS = ("data_variance", "seed_variance", "mixed_variance")
 

@@ -8,7 +8,7 @@ import torch
 from nearsight.gaussian import kernel_delta, one_step
 from nearsight.gaussian.kernel import pair_overlap
 from nearsight.randomness import stream
-from nearsight.scales import Work
+from nearsight.records.runs import Work
 from nearsight.studies import gaussian_delta, gaussian_networks
 from nearsight.studies.gaussian_delta import SIGMA, WIDTHS, Deltas, delta_parts, exact_overlap
 from nearsight.studies.gaussian_networks import compare, equal_deltas, set_overlap, untrained

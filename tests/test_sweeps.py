@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from nearsight.sweeps import processes, sweep
+from nearsight.records.sweeps import processes, sweep
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nearsight.denoisers import GaussianDenoiser
-from nearsight.families import train_family
+from nearsight.training.families import train_family
 from nearsight.networks import MLP, DepthUNet, Preconditioned, TokenDenoiser, TokenTransformer, UNet
 from nearsight.noise import vp_sigmas
-from nearsight.objectives import LogNormal, VpClock, training_loss
+from nearsight.training.objectives import LogNormal, VpClock, training_loss
 from nearsight.randomness import derived_seed, global_stream, stream
-from nearsight.recipes import draw
+from nearsight.training.recipe import draw
 from nearsight.training import Trainer, Training, log_steps, train
 
 CLEAN = LogNormal(mean=-40.0, std=0.0)

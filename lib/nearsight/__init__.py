@@ -4,12 +4,12 @@ One idea: everything is a denoiser, a callable denoiser(x, sigma) -> E[y | x] fo
 a trained network. Every sampler and every measurement takes any of them.
 """
 
-from nearsight.dealing import proximity_bias
+from nearsight.measures.preference import proximity_bias
 from nearsight.denoisers import (EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, RingDenoiser, RingKernelDenoiser,
                                  guided, score)
-from nearsight.gaps import denoising_error, generalization_gap
+from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.noise import edm_sigmas
-from nearsight.proximity import memorized_fraction, nearest
+from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.sampling import sample
 
 __all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",

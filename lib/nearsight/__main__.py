@@ -1,16 +1,18 @@
-"""The command line: which runs are recorded, compute one again, verify one after a change of the library."""
+"""The command line: which runs are recorded, compute some again, verify some after a change of the library."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
+from time import perf_counter
 
-from nearsight.manifests import RecordRefused
-from nearsight.recorded import load, state
-from nearsight.reproduction import Comparison, reproduce, verify
-from nearsight.scales import Run, find, runs
-from nearsight.sweeps import processes
+from tqdm import tqdm
+
+from nearsight.records import Comparison, RecordRefused, Run, load, processes, reproduce, state, verify
+from nearsight.records.side_by_side import progress_line, reproduce_many
+from nearsight.studies import find, runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,22 +21,32 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("runs", help="list all runs: scale, date, device, wall time, state")
     command.set_defaults(do=list_runs, run=[])
-    command = commands.add_parser("reproduce", help="compute a run from nothing and show it beside its record")
-    command.add_argument("run", nargs=1)
-    command.add_argument("--workers", type=int, default=1, help="processes for the independent parts of a run")
+    command = commands.add_parser("reproduce", help="compute runs from nothing and show them beside their records")
+    command.add_argument("run", nargs="+", help="a name, or a pattern such as 'networks-*-laptop'")
+    command.add_argument("--workers", type=int, default=1,
+                         help="processes for the independent parts of one run, or for several runs side by side")
+    command.add_argument("--scheduler", help="the address of a Dask cluster that computes the runs, as in tcp://host:8786")
     command.add_argument("--device", default="cpu", help="the torch device, as in cuda")
-    command.set_defaults(do=reproduce_run)
-    command = commands.add_parser("verify", help="compute the opening stages of runs again and renew their manifests")
-    command.add_argument("run", nargs="*", help="default: all runs that are stale")
-    command.add_argument("--stages", type=int, default=2, help="how many stages to compute (default: %(default)s)")
+    command.set_defaults(do=reproduce_runs)
+    command = commands.add_parser("verify", help="compute some stages of runs again and renew their manifests")
+    command.add_argument("run", nargs="*", help="names or patterns (default: all runs that are stale)")
+    command.add_argument("--workers", type=int, default=1, help="processes for independent stages")
+    command.add_argument("--formerly", help="the name that the run had when it was recorded")
     command.add_argument("--device", default="cpu", help="the torch device, as in cuda")
     command.set_defaults(do=verify_runs)
     options = parser.parse_args(arguments)
     try:
-        selected = [find(name) for name in options.run]
+        selected = [run for pattern in options.run for run in matching(pattern)]
+        for run in selected:
+            run.check_device(getattr(options, "device", "cpu"))
     except ValueError as error:
         parser.error(str(error))
     return options.do(selected, options)
+
+
+def matching(pattern: str) -> list[Run]:
+    """The runs whose names match a pattern; ValueError where there is none."""
+    return [run for run in runs() if fnmatchcase(run.name, pattern)] or [find(pattern)]
 
 
 def list_runs(selected: list[Run], options: argparse.Namespace) -> int:
@@ -50,18 +62,41 @@ def list_runs(selected: list[Run], options: argparse.Namespace) -> int:
     return 0
 
 
-def reproduce_run(selected: list[Run], options: argparse.Namespace) -> int:
-    """Compute a run from nothing; fail where a fresh record of this machine is not met to the bit."""
-    run, = selected
+def reproduce_runs(selected: list[Run], options: argparse.Namespace) -> int:
+    """Compute runs from nothing; fail where one fails, or a fresh record is not met within its tolerances."""
+    if len(selected) == 1 and not options.scheduler:
+        return reproduce_one(selected[0], options)
+    began, outcomes = perf_counter(), []
+    for outcome in reproduce_many(selected, options.workers, options.device, options.scheduler):
+        outcomes.append(outcome)
+        tqdm.write(f"{outcome.run}: {'done' if outcome.status == 0 else 'FAILED'}: {outcome.said}")
+    failed = [outcome.run for outcome in outcomes if outcome.status]
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs done in {perf_counter() - began:,.0f} s"
+          + (f"; failed: {', '.join(failed)}." if failed else "."))
+    return 1 if failed else 0
+
+
+def reproduce_one(run: Run, options: argparse.Namespace) -> int:
+    """Compute one run from nothing, with a progress bar, or with a line for each step where there is no terminal."""
     before = state(run)
-    with processes(options.workers) if options.workers > 1 else nullcontext() as executor:
-        comparison = reproduce(run, executor, options.device)
+    with (processes(options.workers, run.threads) if options.workers > 1 else nullcontext() as executor,
+          tqdm(total=run.config.steps, desc=run.name, unit=" steps", disable=None) as bar):
+        def progress(step: int) -> None:
+            bar.update(step - bar.n)
+            if bar.disable:
+                print(progress_line(run.name, step, run.config.steps), flush=True)
+
+        try:
+            comparison = reproduce(run, executor, options.device, progress=progress)
+        except ValueError as refused:
+            print(refused)
+            return 1
     if comparison:
         print_side_by_side(comparison)
     if before != "fresh":
         print(f"{run.name} was {before} and is now recorded.")
         return 0
-    return 1 if comparison.worst and not comparison.tolerance else 0
+    return 1 if comparison.worst else 0
 
 
 def verify_runs(selected: list[Run], options: argparse.Namespace) -> int:
@@ -70,13 +105,13 @@ def verify_runs(selected: list[Run], options: argparse.Namespace) -> int:
     for run in selected or [run for run in runs() if state(run) == "stale"]:
         before = state(run)
         try:
-            comparison = verify(run, options.stages, options.device)
-        except RecordRefused as refused:
+            comparison = verify(run, options.device, options.workers, options.formerly)
+        except ValueError as refused:
             print(refused)
             failed += 1
             continue
-        outcome = ("NOT renewed: today's sources compute something else" if comparison.worst
-                   else "renewed" if before == "stale" else "was fresh")
+        outcome = ("NOT renewed: today's definitions compute something else" if comparison.worst
+                   else "was fresh" if before == "fresh" else "renewed")
         print(f"{run.name}: {comparison}: {outcome}.")
         failed += comparison.worst is not None
     return 1 if failed else 0

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
-from nearsight.intervals import wilson
+from nearsight.measures.intervals import wilson
 
 
 @dataclass(frozen=True)

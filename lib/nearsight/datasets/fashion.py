@@ -17,7 +17,7 @@ import torch
 from nearsight.checks import choice
 from nearsight.datasets.images import Images, Scaling
 
-SHIPPED = Path(__file__).parent.parent / "data" / "fashion-mnist.npz"
+SHIPPED = Path(__file__).parent / "data" / "fashion-mnist.npz"
 
 DIGESTS = {
     "train_images": "404c71cbba64038665eace427c392a3d1a544dab93e68570c69d7b1a8518f5fa",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nearsight import checks
 from nearsight.denoisers.compose import Denoiser
-from nearsight.gaps import point_errors
+from nearsight.measures.gaps import point_errors
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nearsight.datasets.rings import on_ring
 from nearsight.denoisers.compose import Denoiser
-from nearsight.gaps import GeneralizationGap, generalization_gap
+from nearsight.measures.gaps import GeneralizationGap, generalization_gap
 from nearsight.noise import edm_sigmas
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nearsight import checks
 from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.compose import Denoiser
-from nearsight.gaps import denoising_error
+from nearsight.measures.gaps import denoising_error
 
 _LARGEST = 40.0  # blurs are sought up to here: four radii of the default ring
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nearsight import checks
 from nearsight.denoisers.empirical import EmpiricalDenoiser
-from nearsight.gaps import generalization_gap
+from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
 
 _NEIGHBORS = 12  # points of the flat lattice on either side; the next one is 13 spacings away

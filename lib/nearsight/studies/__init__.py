@@ -1,1 +1,19 @@
-"""The long computations of the book, a module a study; each lists its sizes in SCALES (see nearsight.scales)."""
+"""The long computations of the book, a module a study; each lists its sizes in SCALES (see nearsight.records.runs)."""
+
+from nearsight.records.runs import Run
+from nearsight.studies import gaussian_delta, gaussian_networks, miniature, random_rings, ring_networks
+
+MODULES = (gaussian_delta, gaussian_networks, miniature, random_rings, ring_networks)
+
+
+def runs() -> list[Run]:
+    """Return the runs of all studies, in the order of their modules."""
+    return [run for module in MODULES for scales in module.SCALES for run in scales.runs]
+
+
+def find(name: str) -> Run:
+    """Return the run of that name; ValueError, with the names there are, where there is none."""
+    known = {run.name: run for run in runs()}
+    if name not in known:
+        raise ValueError(f"there is no run {name!r}; expected one of {', '.join(known)}.")
+    return known[name]

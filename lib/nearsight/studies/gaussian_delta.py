@@ -17,8 +17,8 @@ from torch import Tensor
 from nearsight.gaussian.kernel import model_overlap, pair_overlap
 from nearsight.gaussian.one_step import regression
 from nearsight.randomness import stream
-from nearsight.scales import Scales, Stage, Work
-from nearsight.sweeps import sweep
+from nearsight.records.runs import Scales, Stage, Work
+from nearsight.records.sweeps import stages
 
 SIGMA = math.sqrt(1 - math.exp(-4))  # the published noise, T = 2 and lambda = 1, in this book's convention
 WIDTHS = (1.0, math.sqrt(2), math.sqrt(0.5))  # of the kernels, in units of the published one
@@ -55,9 +55,7 @@ def deltas(config: Deltas, work: Work = Work()) -> Iterator[Stage]:
         models_train, models_original [counts, widths, orientations]                int rho_X rho_G
         models_few, models_exact [counts, orientations]                             width 1; exact: rho_X = N(0, I)
     """
-    runs = range(work.after, config.steps)
-    for run, arrays in zip(runs, sweep(partial(delta_parts, config), runs, work.executor, "runs")):
-        yield Stage(run + 1, arrays)
+    return stages(partial(delta_parts, config), range(config.steps), work)
 
 
 def delta_parts(config: Deltas, run: int) -> dict[str, Tensor]:
@@ -91,13 +89,11 @@ def delta_by_data_set(config: DataSets, work: Work = Work()) -> Iterator[Stage]:
     """One stage a training set: `delta` [counts, noises], float64."""
     original = torch.randn(config.originals, config.dimension, generator=stream(config.seed, 0), dtype=torch.float64)
     shared = pair_overlap(original)
-    sets = range(work.after, config.steps)
-    results = sweep(partial(_deltas_of_set, config, original, shared), sets, work.executor, "data sets")
-    for index, delta in zip(sets, results):
-        yield Stage(index + 1, {"delta": delta})
+    return stages(partial(_deltas_of_set, config, original, shared), range(config.steps), work)
 
 
-def _deltas_of_set(config: DataSets, original: Tensor, shared: float, index: int) -> Tensor:
+def _deltas_of_set(config: DataSets, original: Tensor, shared: float, index: int) -> dict[str, Tensor]:
+    """The arrays of one stage of `delta_by_data_set`."""
     generator = stream(config.seed, 1, index)
     whole = torch.randn(max(config.counts), config.dimension, generator=generator, dtype=torch.float64)
     delta = torch.empty(len(config.counts), config.noises, dtype=torch.float64)
@@ -108,7 +104,7 @@ def _deltas_of_set(config: DataSets, original: Tensor, shared: float, index: int
             mean, slope, scale = regression(train, SIGMA, 1, generator)
             model = mean, scale[0] * slope @ slope.T
             row[noise] = own - shared - 2 * (model_overlap(train, *model) - model_overlap(original, *model))
-    return delta
+    return {"delta": delta}
 
 
 SCALES = [

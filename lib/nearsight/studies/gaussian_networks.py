@@ -22,14 +22,14 @@ from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.unet import UNet
 from nearsight.noise import edm_sigmas
-from nearsight.objectives import LogNormal
-from nearsight.proximity import memorized_fraction, nearest
+from nearsight.training.objectives import LogNormal
+from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.randomness import derived_seed, stream
-from nearsight.recipes import Training
+from nearsight.training.recipe import Training
 from nearsight.sampling import sample
-from nearsight.scales import Scales, Stage, Work
-from nearsight.sweeps import sweep
-from nearsight.training import train
+from nearsight.records.runs import Scales, Stage, Work
+from nearsight.records.sweeps import stages
+from nearsight.training.loop import train
 
 MODELS = ("network", "linear", "empirical")
 
@@ -54,6 +54,11 @@ class Networks:
     steps: int = 30
     seed: int = 0
 
+    @property
+    def standing(self) -> tuple[int, ...]:
+        """The first network at each ratio."""
+        return tuple(range(1, len(self.ratios) + 1))
+
 
 def networks(config: Networks, work: Work = Work()) -> Iterator[Stage]:
     """One stage a network: ratios vary fastest, then repetitions.
@@ -65,9 +70,7 @@ def networks(config: Networks, work: Work = Work()) -> Iterator[Stage]:
     """
     if config.steps % len(config.ratios):
         raise ValueError(f"steps is {config.steps}; expected a multiple of the {len(config.ratios)} ratios.")
-    todo = range(work.after, config.steps)
-    for step, arrays in zip(todo, sweep(partial(compare, config, work.device), todo, work.executor, "networks")):
-        yield Stage(step + 1, arrays)
+    return stages(partial(compare, config, work.device), range(config.steps), work)
 
 
 def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
@@ -135,9 +138,9 @@ SCALES = [
     Scales("networks-16", networks,
            smoke=Networks((8,), (1, 4), training_steps=2, samples=50, sets=2, keep_weights=True, steps=4),
            laptop=Networks((16,), keep_weights=True),
-           paper=Networks((16,), (0.5, 1, 2, 4, 8, 16, 32, 64), width=256, training_steps=20_000, steps=80)),
+           paper=Networks((16,), (0.5, 1, 2, 4, 8, 16, 32, 64), width=256, training_steps=20_000, steps=80), on_device=True),
     Scales("networks-64", networks, smoke=Networks((16,), (1, 4), training_steps=2, samples=50, sets=2, steps=4),
            laptop=Networks((64,)),
            paper=Networks((1, 16, 16), (10 / 256, 90 / 256, 170 / 256, 250 / 256), width=64, training_steps=2000,
-                          batch=128, steps=1200)),
+                          batch=128, steps=1200), on_device=True),
 ]

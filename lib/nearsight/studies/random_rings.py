@@ -12,11 +12,11 @@ from torch import Tensor
 
 from nearsight.datasets.rings import ring_split
 from nearsight.denoisers.empirical import EmpiricalDenoiser
-from nearsight.gaps import generalization_gap
+from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
 from nearsight.randomness import stream
-from nearsight.scales import Scales, Stage, Work
-from nearsight.sweeps import sweep
+from nearsight.records.runs import Scales, Stage, Work
+from nearsight.records.sweeps import stages
 
 RADIUS = 10.0
 RATIOS = torch.logspace(-0.5, 0.75, 16, dtype=torch.float64)  # t = sigma / blur of the curves
@@ -32,12 +32,16 @@ class RandomRings:
     steps: int = 80
     seed: int = 0
 
+    @property
+    def standing(self) -> tuple[int, ...]:
+        """The first draw at each reach."""
+        return tuple(range(1, len(self.reaches) + 1))
+
 
 def random_rings(config: RandomRings, work: Work = Work()) -> Iterator[Stage]:
     """One stage a draw, all reaches in turn; `train` and `holdout` [T] are mean-square errors at RATIOS."""
-    draws = list(product(range(config.repeats), config.reaches))[work.after:]
-    for index, arrays in enumerate(sweep(partial(random_errors, config), draws, work.executor, "draws"), work.after):
-        yield Stage(index + 1, arrays)
+    draws = list(product(range(config.repeats), config.reaches))
+    return stages(partial(random_errors, config), draws, work)
 
 
 def random_errors(config: RandomRings, draw: tuple[int, float]) -> dict[str, Tensor]:

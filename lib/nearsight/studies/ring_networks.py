@@ -15,16 +15,16 @@ from nearsight.datasets.rings import ring, ring_split
 from nearsight.denoisers.compose import Denoiser
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
 from nearsight.flow.risk import excess_risk, fitted_blur, matched_blur
-from nearsight.gaps import generalization_gap
+from nearsight.measures.gaps import generalization_gap
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
-from nearsight.objectives import LogNormal
+from nearsight.training.objectives import LogNormal
 from nearsight.quadrature import polar
 from nearsight.randomness import derived_seed
-from nearsight.recipes import Training
-from nearsight.scales import Scales, Stage, Work
-from nearsight.sweeps import sweep
-from nearsight.training import train
+from nearsight.training.recipe import Training
+from nearsight.records.runs import Scales, Stage, Work
+from nearsight.records.sweeps import stages
+from nearsight.training.loop import train
 
 RADIUS = 10.0
 SIGMAS = torch.logspace(-1, 1, 17, dtype=torch.float64)  # of the curves
@@ -43,13 +43,17 @@ class RingNetworks:
     steps: int = 30
     seed: int = 0
 
+    @property
+    def standing(self) -> tuple[int, ...]:
+        """The first network of each width and number of points."""
+        return tuple(range(1, self.steps + 1, self.seeds))
+
 
 def ring_networks(config: RingNetworks, work: Work = Work()) -> Iterator[Stage]:
     """One stage a network, in the order of `product(widths, counts, seeds)`; its arrays are those of `measure`, stacked
     over the snapshots."""
-    networks = list(product(config.widths, config.counts, range(config.seeds)))[work.after:]
-    for index, arrays in enumerate(sweep(partial(learning, config), networks, work.executor, "networks"), work.after):
-        yield Stage(index + 1, arrays)
+    networks = list(product(config.widths, config.counts, range(config.seeds)))
+    return stages(partial(learning, config), networks, work)
 
 
 def learning(config: RingNetworks, network: tuple[int, int, int]) -> dict[str, Tensor]:

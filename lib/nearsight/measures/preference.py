@@ -15,8 +15,8 @@ from scipy.stats import binomtest, norm
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.intervals import wilson
-from nearsight.proximity import nearest
+from nearsight.measures.intervals import wilson
+from nearsight.measures.proximity import nearest
 
 _LARGEST_COST = 5e9  # additions that the exact law may take: some seconds
 

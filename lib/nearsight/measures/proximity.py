@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.intervals import wilson
+from nearsight.measures.intervals import wilson
 
 _SIDE, _ENTRIES = 1024, 2**21  # a tile has at most _SIDE rows and columns, a working copy at most _ENTRIES entries
 

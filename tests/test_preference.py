@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, hypergeom, kstest
 
-from nearsight import dealing
+from nearsight.measures import preference
 from nearsight.datasets import fashion_mnist
-from nearsight.dealing import deal_law, deal_test, own_other, proximity_bias
-from nearsight.proximity import nearest
+from nearsight.measures.preference import deal_law, deal_test, own_other, proximity_bias
+from nearsight.measures.proximity import nearest
 
 ALPHAS = (0.01, 0.05, 0.1, 0.3)
 
@@ -54,7 +54,7 @@ def test_distinct_owners_in_a_vast_pool_give_the_binomial_sign_test():
 def test_the_normal_law_stands_in_where_the_exact_one_costs_too_much(monkeypatch):
     weights = torch.arange(1, 121)
     exact = [deal_test(weights, 200, observed) for observed in (3000, 3630, 4000, 4400)]
-    monkeypatch.setattr(dealing, "_LARGEST_COST", 0)
+    monkeypatch.setattr(preference, "_LARGEST_COST", 0)
     for deal in exact:
         normal = deal_test(weights, 200, deal.observed)
         assert deal.exact and not normal.exact

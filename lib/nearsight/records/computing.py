@@ -1,8 +1,8 @@
-"""Carrying out a run: stage by stage on one thread, with a progress bar, going on where a killed process stopped."""
+"""Carrying out a run: stage by stage, on as many threads as it names, going on where a killed process stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +13,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
-from tqdm import tqdm
 
 from nearsight.files import write_whole
-from nearsight.scales import Run, Stage, Work
+from nearsight.records.runs import Run, Stage, Work
 
 LARGEST = 3_000_000  # bytes of a record: small enough for a repository
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The stages of a run that hold arrays, and the seconds that they took."""
 
@@ -34,9 +33,14 @@ class Results:
         return [stage.step for stage in self.stages]
 
     @property
+    def arrays(self) -> dict[tuple[int, str], Tensor]:
+        """All arrays, by step and name."""
+        return {(step, name): array for step, arrays in self.stages for name, array in arrays.items()}
+
+    @property
     def final(self) -> dict[str, Tensor]:
         """Each array as it was last seen."""
-        return {name: array for stage in self.stages for name, array in stage.arrays.items()}
+        return {name: array for (_, name), array in self.arrays.items()}
 
     def curve(self, name: str) -> tuple[Tensor, Tensor]:
         """Return the steps [S] at which an array was recorded and its values there [S, ...]."""
@@ -45,43 +49,54 @@ class Results:
             raise KeyError(f"no array {name!r} here; there are {', '.join(sorted(self.final))}.")
         return torch.tensor([step for step, _ in found]), torch.stack([array for _, array in found])
 
+    def __repr__(self) -> str:
+        return f"Results({len(self.stages)} stages of {', '.join(sorted(self.final))}, {self.seconds:,.1f} s)"
 
-def compute(run: Run, stages: int | None = None, folder: Path | None = None, executor: Executor | None = None,
-            device: str = "cpu") -> Results:
-    """Carry out a run, or only its first `stages` stages that hold arrays.
 
-    With `folder` every stage is stored there when it is done, and a second call goes on behind the last one. Raises
-    RuntimeError where the computation breaks the rules of `nearsight.scales`: steps that do not rise or do not end at
-    `config.steps`, values that are no tensors, or more than 3 MB.
+def compute(run: Run, stages: int | tuple[int, ...] | None = None, folder: Path | None = None,
+            executor: Executor | None = None, device: str = "cpu",
+            progress: Callable[[int], None] = lambda step: None) -> Results:
+    """Carry out a run, or a part of it.
+
+    stages     how many of the first stages that hold arrays, or the steps of some; None: all
+    folder     where every stage is stored when it is done; a second call goes on behind the last one
+    progress   called with each step that is reached
+
+    Raises ValueError for a device that the run does not use, and RuntimeError where the computation breaks the rules of
+    `nearsight.records.runs`: steps that do not rise or do not end at `config.steps`, values that are no tensors, or more
+    than 3 MB.
     """
+    run.check_device(device)
+    only = stages if isinstance(stages, tuple) else None
+    last, most = (max(only), len(only)) if only else (run.config.steps, stages)
     done, seconds = _stored(folder)
     after = done[-1].step if done else 0
-    work = Work(folder / "checkpoints" if folder else None, after, executor, device)
-    with one_thread(), tqdm(total=run.config.steps, initial=after, desc=run.name, unit=" steps", delay=5,
-                            disable=None) as bar:
+    work = Work(folder / "checkpoints" if folder else None, after, only, executor, device)
+    progress(after)
+    with using_threads(run.threads):
         clock = perf_counter()
-        for step, arrays in run.computation(run.config, work) if after < run.config.steps else ():
-            bar.update(step - bar.n)
-            if not arrays or step <= after:
+        for step, arrays in run.computation(run.config, work) if after < last else ():
+            progress(step)
+            if not arrays or step <= after or (only and step not in only):
                 continue
             stage = _checked(run, Stage(step, arrays), done)
             now = perf_counter()
             if folder:
                 _store(folder, stage, now - clock)
             done, seconds, clock = [*done, stage], seconds + now - clock, now
-            if len(done) == stages:
+            if len(done) == most:
                 return Results(tuple(done), seconds)
-    if not done or done[-1].step != run.config.steps:
+    if not done or done[-1].step != last:
         raise RuntimeError(f"{run.name} ended at step {done[-1].step if done else 0}; expected its last arrays at "
-                           f"config.steps = {run.config.steps}.")
+                           f"{'the stage asked for' if only else 'config.steps'} = {last}.")
     return Results(tuple(done), seconds)
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread, so that sums are taken in one order on any number of cores."""
+def using_threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads; with one, sums are taken in one order on any number of cores."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

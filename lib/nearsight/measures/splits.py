@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from nearsight import checks
 from nearsight.denoisers.compose import Denoiser
-from nearsight.intervals import Estimate, leave_one_out
+from nearsight.measures.intervals import Estimate, leave_one_out
 
 _BATCH = 256  # events in one call of a denoiser
 

@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 
 from nearsight import checks
 from nearsight.denoisers.compose import Denoiser
-from nearsight.gaps import point_errors
-from nearsight.intervals import clopper_pearson, hanley_mcneil
+from nearsight.measures.gaps import point_errors
+from nearsight.measures.intervals import clopper_pearson, hanley_mcneil
 
 
 @dataclass(frozen=True)

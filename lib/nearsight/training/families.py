@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nearsight.datasets.index_sets import check_disjoint
 from nearsight.randomness import derived_seed
-from nearsight.training import Snapshot, Trainer, Training, in_step
+from nearsight.training.loop import Snapshot, Trainer, in_step
+from nearsight.training.recipe import Training
 
 
 def train_family(config: Training, make_network: Callable[[], nn.Module], data: Tensor, sets: Sequence[Tensor], *,

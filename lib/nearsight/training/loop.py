@@ -22,13 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from nearsight import checks
-from nearsight.checkpoints import Checkpoints
+from nearsight.training.checkpoints import Checkpoints
 from nearsight.files import sha256
-from nearsight.objectives import training_loss
+from nearsight.training.objectives import training_loss
 from nearsight.randomness import global_stream
-from nearsight.recipes import Training, draw, log_steps
-
-__all__ = ["Snapshot", "Trainer", "Training", "in_step", "log_steps", "train"]
+from nearsight.training.recipe import Training, draw
 
 
 class Snapshot(NamedTuple):

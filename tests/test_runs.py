@@ -1,12 +1,13 @@
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import pytest
 import torch
 
-from nearsight.computing import compute
-from nearsight.manifests import address
-from nearsight.scales import Run, Scales, Stage, Work, find, runs
+from nearsight.records.computing import compute
+from nearsight.records.manifests import plain_config
+from nearsight.records.digests import meaning
+from nearsight.records.runs import Run, Scales, Stage, Work
+from nearsight.studies import find, runs
 from nearsight.studies.miniature import Miniature
 
 
@@ -36,10 +37,10 @@ ALL = runs()
 
 
 def test_a_computation_has_three_runs_with_three_names():
-    scales = Scales("count", count, smoke=Count(1), laptop=Count(10), paper=Count(100), tolerance=0.5)
+    scales = Scales("count", count, smoke=Count(1), laptop=Count(10), paper=Count(100), threads=2, on_device=True)
     assert [run.name for run in scales.runs] == ["count-smoke", "count-laptop", "count-paper"]
     assert [run.config.steps for run in scales.runs] == [1, 10, 100]
-    assert {run.tolerance for run in scales.runs} == {0.5}
+    assert {(run.threads, run.on_device, run.standing) for run in scales.runs} == {(2, True, 2)}
 
 
 def test_names_are_unique_and_found():
@@ -63,15 +64,14 @@ def test_a_configuration_is_a_frozen_dataclass_with_steps_and_seed(config, sente
 
 
 def test_no_two_runs_are_the_same_computation():
-    addresses = [address(run) for run in ALL]
-    assert len(set(addresses)) == len(addresses)
+    same = [(meaning(run.computation, run.config).digest, str(plain_config(run))) for run in ALL]
+    assert len(set(same)) == len(same)
 
 
-def test_the_miniature_takes_two_stages_at_paper_scale():
-    run = find("miniature-paper")
-    stages = list(islice(run.computation(replace(run.config, draws=1)), 2))
-    assert [stage.step for stage in stages] == [10, 18]
-    assert all(array.isfinite().all() for stage in stages for array in stage.arrays.values())
+@pytest.mark.parametrize("run", ALL, ids=lambda run: run.name)
+def test_the_stages_that_stand_for_a_run_are_stages_of_it(run):
+    standing = run.standing if isinstance(run.standing, tuple) else range(1, run.standing + 1)
+    assert standing and all(1 <= step <= run.config.steps for step in standing)
 
 
 def test_the_miniature_learns_and_errs_less_on_its_own_half():

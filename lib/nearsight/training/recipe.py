@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.objectives import LOSSES, LogNormal, VpClock
+from nearsight.training.objectives import LOSSES, LogNormal, VpClock
 from nearsight.randomness import stream
 
 

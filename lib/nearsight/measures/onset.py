@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from nearsight import checks
-from nearsight.dealing import Preference
-from nearsight.intervals import resampled_counts
+from nearsight.measures.preference import Preference
+from nearsight.measures.intervals import resampled_counts
 from nearsight.noise import vp_sigmas
 
 

@@ -17,15 +17,17 @@ A long computation is a generator of stages, a function of a frozen configuratio
 written in a module of `nearsight.studies`, whose list SCALES is the one place where its sizes are chosen. The rules:
 
 - Steps rise strictly and end at `config.steps`. What a stage holds is recorded; a stage without arrays only moves the
-  progress bar. Yield the first arrays early: a stale record is verified by computing its opening stages again.
+  progress bar. Yield the first arrays early: a stale record is verified by computing some stages again.
+- Those are the first two, or the steps that a property `standing` of the configuration names: together they should meet
+  every width, size and branch of the computation.
 - The same configuration gives the same bits on the same machine. `work` says where and with whose help the work is
   done, never what comes out: randomness comes from `config.seed`.
 - A run that was killed is called again with the same `work.folder` and with `work.after`, the last step whose arrays
   are stored. All stages behind it must come; those up to it need not be measured again. `nearsight.training` shows its
-  earlier snapshots once more and goes on from the newest checkpoint in the folder; a sweep begins behind `work.after`.
-- One thread a process. Independent parts go through `nearsight.sweeps.sweep(..., executor=work.executor)`.
-- Import from the module that defines a thing, not from `nearsight` itself: the imports say on which sources a record
-  rests.
+  earlier snapshots once more and goes on from the newest checkpoint in the folder; stages that are independent of each
+  other go through `nearsight.records.sweeps.stages`, which takes only those that are asked for.
+- What is recorded is determined: other kernels, which take sums in another order, change it by rounding alone. That is
+  measured when a run is recorded (`nearsight.records.tolerances`), and an array that fails is refused.
 """
 
 from __future__ import annotations
@@ -33,12 +35,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, is_dataclass
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -51,28 +52,30 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """How a computation is carried out: folder for its checkpoints (None: keep none), last step already stored, who
-    computes independent parts (None: this process), and the torch device."""
+    """How a computation is carried out: folder for its checkpoints (None: keep none), last step already stored, the
+    only steps that are asked for (None: all), who computes independent parts (None: this process), the torch device."""
 
     folder: Path | None = None
     after: int = 0
+    only: tuple[int, ...] | None = None
     executor: Executor | None = None
     device: str = "cpu"
+
+    def todo(self, steps: int) -> list[int]:
+        """Those of the steps 1 .. steps that are asked for."""
+        return [step for step in range(self.after + 1, steps + 1) if self.only is None or step in self.only]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One computation with one configuration.
-
-    `tolerance` bounds, on machines other than the recording one, the largest difference of an array from its recorded
-    twin as a share of the twin's largest entry.
-    """
+    """One computation with one configuration: `threads` that torch may use, and whether it computes on `work.device`."""
 
     name: str
     computation: Callable[..., Iterator[Stage]]
     config: Any
     scale: str = "own"
-    tolerance: float = 1e-3
+    threads: int = 1
+    on_device: bool = False
 
     def __post_init__(self):
         if not is_dataclass(self.config) or not type(self.config).__dataclass_params__.frozen:
@@ -82,6 +85,17 @@ class Run:
             if not isinstance(getattr(self.config, field, None), int):
                 raise TypeError(f"the configuration of {self.name} has no whole number {field!r}; expected `steps`, "
                                 "the step of the last stage, and `seed`.")
+
+    @property
+    def standing(self) -> int | tuple[int, ...]:
+        """The stages that stand for the run: how many of the first, or the steps that the configuration names."""
+        return getattr(self.config, "standing", 2)
+
+    def check_device(self, device: str) -> None:
+        """Raise ValueError where the run would not compute on that device."""
+        if torch.device(device).type != "cpu" and not self.on_device:
+            raise ValueError(f"{self.name} computes on the CPU whatever the device, and {device!r} was asked for: "
+                             "leave the device out.")
 
 
 @dataclass(frozen=True)
@@ -93,25 +107,10 @@ class Scales:
     smoke: Any
     laptop: Any
     paper: Any
-    tolerance: float = 1e-3
+    threads: int = 1
+    on_device: bool = False
 
     @property
     def runs(self) -> list[Run]:
-        return [Run(f"{self.name}-{scale}", self.computation, getattr(self, scale), scale, self.tolerance)
+        return [Run(f"{self.name}-{scale}", self.computation, getattr(self, scale), scale, self.threads, self.on_device)
                 for scale in ("smoke", "laptop", "paper")]
-
-
-def runs() -> list[Run]:
-    """Return the runs of all studies, in the order of their modules."""
-    # Found by name and not imported above: a study imports this module, not the other way round.
-    studies = import_module("nearsight.studies")
-    modules = [import_module(f"nearsight.studies.{found.name}") for found in iter_modules(studies.__path__)]
-    return [run for module in modules for scales in getattr(module, "SCALES", []) for run in scales.runs]
-
-
-def find(name: str) -> Run:
-    """Return the run of that name."""
-    known = {run.name: run for run in runs()}
-    if name not in known:
-        raise ValueError(f"there is no run {name!r}; expected one of {', '.join(known)}.")
-    return known[name]

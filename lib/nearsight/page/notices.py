@@ -1,0 +1,46 @@
+"""A live miniature beside its record: what the page says where they agree, and where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Protocol
+
+DIFFERS = "differs-from-record"
+"""The class of the notice in the built page; `make test` fails where it finds one."""
+
+
+class Compared(Protocol):
+    """What `nearsight.records.compare` returns: the worst difference (None where all agree), and both machines."""
+
+    run: str
+    worst: object | None
+    recorded_on: str
+    computed_on: str
+
+
+@dataclass(frozen=True, repr=False)
+class Beside:
+    """A sentence that a cell shows: on a page, set apart where the miniature differs from its record."""
+
+    sentence: str
+    differs: bool
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def _repr_html_(self) -> str:
+        if not self.differs:
+            return f"<p>{escape(self.sentence)}</p>"
+        return (f'<div class="admonition warning {DIFFERS}"><p class="admonition-title">Not as recorded</p>'
+                f"<p>{escape(self.sentence)}</p></div>")
+
+
+def beside(compared: Compared) -> Beside:
+    """Return what a chapter shows of a miniature and its record. It never raises: a difference in rounding is worth a
+    notice to a reader, who can do nothing about it, and no more."""
+    if compared.worst is None:
+        return Beside(f"Computed just now, {compared.run} agrees with its record, each array within its measured tolerance.",
+                      False)
+    return Beside(f"{compared.run}, {compared.worst}. Recorded on {compared.recorded_on}; computed just now on "
+                  f"{compared.computed_on}. The figures show the record.", True)
