@@ -1,19 +1,14 @@
-"""A training that is killed, whenever it is, ends with the bits of one that was not."""
+"""A training that is killed, wherever it is, ends with the bits of one that was not."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import random
-import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from nearsight import files
+from children import kill_at
 from nearsight.datasets import digits
 from nearsight.training.families import train_family
 from nearsight.networks import MLP, Preconditioned, UNet
@@ -21,11 +16,6 @@ from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
 from nearsight.sampling import sample
 from nearsight.training import Training, train
-
-# A server that has imported everything once: its children start in milliseconds.
-FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["nearsight.datasets", "nearsight.training.families", "nearsight.networks", "nearsight.sampling",
-                              "pytest", "sklearn.datasets", "torch._dynamo"])
 
 CONFIG = Training(snapshots=(0, 15, 40, 90), batch=32, seed=4)
 EVERY = 7
@@ -82,7 +72,6 @@ def assert_same_bits(steps, unbroken, snapshots):
 
 
 def to_the_end(run, folder):
-    torch.set_num_threads(1)
     for _ in run(folder):
         pass
 
@@ -97,49 +86,31 @@ def unbroken():
     return results(mlp(None))
 
 
+DEATHS = [  # the call before which a child is killed, and how many temporary files and tensors without seal it leaves
+    ("torch.Tensor.backward", 4, (0, 0)),   # a few steps behind the untrained network
+    ("os.replace", 3, (1, 0)),              # the tensors of a checkpoint are written, and do not have their name
+    ("os.replace", 2, (1, 1)),              # they have it, and no seal
+    ("os.fsync", 9, (1, 0)),                # the tensors are on their way to the disk
+    ("torch.Tensor.lerp_", 70, (0, 0)),     # some moments and averages have moved in this step, and others have not
+    ("tempfile.mkstemp", 4, (0, 1)),        # the tensors are there, and no file for their seal
+    ("torch.optim.AdamW.step", 9, (0, 0)),  # the gradients are there
+    ("pathlib.Path.unlink", 2, (0, 1)),     # of a checkpoint no longer needed the seal is removed, the tensors are not
+]
+
+
+def unfinished(folder):
+    temporary, tensors, seals = (len(list(folder.rglob(name))) for name in (".step-*", "step-*.safetensors", "*.json"))
+    return temporary, tensors - seals
+
+
 @pytest.mark.parametrize("run, last", [(mlp, 90), (conditional_unet, 30), (family, 90)])
-def test_killed_at_three_random_moments(run, last, tmp_path):
-    whole, chance = results(run(None)), random.Random(2)
-    for start in (0.0, 0.3, 0.6):
-        child = FRESH.Process(target=to_the_end, args=(run, tmp_path))
-        child.start()
-        moment = chance.uniform(start, start + 0.25) * last
-        while newest(tmp_path) < moment:
-            assert child.is_alive()
-            time.sleep(0.001)
-        time.sleep(chance.uniform(0, 0.02))
-        child.kill()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL and newest(tmp_path) < last
-    assert_same_bits(run(tmp_path), whole, (0, 15, last))
-
-
-def die_in_a_write(folder, call, count):
-    """Train until the `count`-th call of fsync or replace, and die in the middle of it."""
-    torch.set_num_threads(1)
-    real, calls = getattr(os, call), 0
-
-    def deadly(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
-    setattr(files.os, call, deadly)
-    to_the_end(mlp, folder)
-
-
-def test_killed_in_the_middle_of_a_checkpoint(tmp_path, unbroken):
-    for call, count in (("replace", 1), ("replace", 2), ("fsync", 3), ("fsync", 9), ("replace", 7), ("replace", 8)):
-        child = FRESH.Process(target=die_in_a_write, args=(tmp_path, call, count))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
-        before = newest(tmp_path)
-    assert 15 < before < 90
-    assert list(tmp_path.glob(".step-*"))
-    assert_same_bits(mlp(tmp_path), unbroken, CONFIG.snapshots)
-    assert not list(tmp_path.glob(".step-*"))
+def test_killed_again_and_again_a_training_ends_with_the_same_bits(run, last, tmp_path):
+    for place, count, left in DEATHS:
+        kill_at(place, count, to_the_end, run, tmp_path)
+        assert unfinished(tmp_path) == left
+    assert 15 < newest(tmp_path) < last
+    assert_same_bits(run(tmp_path), results(run(None)), (0, 15, last))
+    assert unfinished(tmp_path) == (0, 0)
 
 
 @pytest.fixture
