@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
@@ -33,21 +35,21 @@ class UNet(nn.Module):
         self.noise = NoiseEmbedding(32, EMBEDDING)
         self.label = nn.Embedding(classes + 1, EMBEDDING) if classes else None
         self.stem = nn.Conv2d(1, channels, 3, padding=1)
-        kept = [channels]
+        kept = [channels]  # the channels of everything that is concatenated on the way up
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
-        for width, following in zip(widths, [*widths[1:], None]):
-            self.down.append(Block(kept[-1], width, EMBEDDING, GROUPS))
+        for stage, (width_before, width) in enumerate(pairwise([channels, *widths])):
+            if stage:
+                self.halve.append(nn.Conv2d(width_before, width_before, 3, stride=2, padding=1))
+                kept.append(width_before)
+            self.down.append(Block(width_before, width, EMBEDDING, GROUPS))
             kept.append(width)
-            if following:
-                self.halve.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
-                kept.append(width)
-        self.mid = Block(width, width, EMBEDDING, GROUPS)
+        top, bottom = widths[0], widths[-1]
+        self.mid = Block(bottom, bottom, EMBEDDING, GROUPS)
         self.up = nn.ModuleList()
-        for following in reversed(widths):
-            for _ in range(2):
-                self.up.append(Block(width + kept.pop(), following, EMBEDDING, GROUPS))
-                width = following
-        self.norm, self.last = nn.GroupNorm(GROUPS, width), zeroed(nn.Conv2d(width, 1, 3, padding=1))
+        for width_before, width in pairwise([bottom, *reversed(widths)]):
+            self.up.append(Block(width_before + kept.pop(), width, EMBEDDING, GROUPS))
+            self.up.append(Block(width + kept.pop(), width, EMBEDDING, GROUPS))
+        self.norm, self.last = nn.GroupNorm(GROUPS, top), zeroed(nn.Conv2d(top, 1, 3, padding=1))
 
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         check_images(x, len(self.halve))
