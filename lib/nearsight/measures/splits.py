@@ -53,20 +53,20 @@ def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
     if len(shapes) > 1:
         raise ValueError(f"outputs have the shapes {sorted(shapes)}; expected one shape for all networks.")
     pairs = list(combinations(sorted(outputs), 2))
-    kinds = {(a, b): (a[0] != b[0], a[1] != b[1]) for a, b in pairs}
-    wanted = [(True, False), (False, True), (True, True)]  # other block or not, other seed or not
-    if not set(wanted) <= set(kinds.values()):
+    differing = {pair: _differing(*pair) for pair in pairs}
+    if len(set(differing.values())) < 3:
         raise ValueError(f"networks {sorted(outputs)}; expected at least two blocks with two seeds in common, such as "
                          "(0, 0), (0, 1), (1, 0), (1, 1).")
     difference = {(a, b): (outputs[a].double() - outputs[b].double()).square().mean() for a, b in pairs}
 
     def components(blocks: list) -> Tensor:
         chosen = [pair for pair in pairs if pair[0][0] in blocks and pair[1][0] in blocks]
-        data, seed, both = (_mean([difference[pair] for pair in chosen if kinds[pair] == kind]) for kind in wanted)
+        data, seed, both = (_mean([difference[pair] for pair in chosen if differing[pair] == part])
+                            for part in ("data", "seed", "both"))
         return torch.stack([data, seed, both, (both - seed) / 2, (both - data) / 2, (data + seed - both) / 2])
 
     estimate = leave_one_out(components, {block for block, _ in outputs})
-    return SplitVariance(*(Estimate(value, error) for value, error in zip(estimate.value, estimate.error)))
+    return SplitVariance(*map(Estimate, estimate.value, estimate.error))
 
 
 def pair_mean(values: Mapping[tuple[int, int], Tensor | float]) -> Estimate:
@@ -136,6 +136,14 @@ def prediction_cosine(first: Denoiser, second: Denoiser, points: Tensor, sigmas:
                  for x in (points + sigma * eps).split(_BATCH)]
         rows.append(torch.cat([cosine_similarity(a, b) for a, b in parts]))
     return torch.stack(rows)
+
+
+def _differing(first: tuple[int, int], second: tuple[int, int]) -> str:
+    """What two different networks (block, seed) differ in: their "data", their "seed", or "both"."""
+    (first_block, first_seed), (second_block, second_seed) = first, second
+    if first_block == second_block:
+        return "seed"
+    return "data" if first_seed == second_seed else "both"
 
 
 def _mean(values: list[Tensor], nothing: Tensor = torch.tensor(torch.nan)) -> Tensor:
