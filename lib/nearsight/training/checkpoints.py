@@ -32,10 +32,7 @@ class Checkpoints:
         self.identity = json.loads(json.dumps(identity))
         for step in self.steps:
             self._check_identity(self._read_seal(step)["identity"])
-        whole = {self._path(step, suffix) for step in self.steps for suffix in ("json", "safetensors")}
-        parts = (self.folder.glob(pattern) for pattern in (f"{NAME}.json", f"{NAME}.safetensors", f".{NAME}.*"))
-        for left in {path for found in parts for path in found} - whole:
-            left.unlink()  # of a process that was killed while it wrote
+        self._remove_torn()
 
     @property
     def steps(self) -> list[int]:
@@ -67,6 +64,14 @@ class Checkpoints:
 
     def _path(self, step: int, suffix: str) -> Path:
         return self.folder / f"step-{step:012d}.{suffix}"
+
+    def _remove_torn(self) -> None:
+        """Remove what a process left that was killed while it wrote: hidden temporary files, and half a checkpoint."""
+        whole = [self._path(step, "json").stem for step in self.steps]
+        halves = [path for suffix in ("json", "safetensors") for path in self.folder.glob(f"{NAME}.{suffix}")
+                  if path.stem not in whole]
+        for path in [*halves, *self.folder.glob(f".{NAME}.*")]:
+            path.unlink()
 
     def _read_seal(self, step: int) -> dict | None:
         """The second file of a checkpoint, None where it is torn."""
