@@ -80,8 +80,9 @@ def quadrature(ratio: float) -> tuple[np.ndarray, np.ndarray]:
     1e-12, and 1e-9 where ratio is within 1 % of 1.
     """
     c = 1 / ratio
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    theta = np.pi / 2 * (nodes + 1)
+    nodes, gauss = np.polynomial.legendre.leggauss(200)
+    theta, theta_weights = np.pi / 2 * (nodes + 1), np.pi / 2 * gauss
     # |1 - sqrt(c) e^(i theta)|^2, written so that it keeps its digits near the edge at 0.
     points = (1 - math.sqrt(c)) ** 2 + 4 * math.sqrt(c) * np.sin(theta / 2) ** 2
-    return points, np.pi / 2 * weights * 2 * np.sin(theta) ** 2 / (np.pi * points)
+    # sqrt((x - low)(high - x)) = 2 sqrt(c) sin(theta) = dx/dtheta, so that dMP = 2 sin(theta)^2 / (pi x) dtheta.
+    return points, theta_weights * 2 * np.sin(theta) ** 2 / (np.pi * points)
