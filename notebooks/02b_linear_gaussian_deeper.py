@@ -606,7 +606,7 @@ def both_divergences(variance, projections):
 def generated_divergences(values, projections, sigmas, start, solver):
     """The same for what a sampler generates from variance `start` with denoisers of eigenvalues [sets, d]."""
     run = sampler_map(values.flatten(), sigmas, solver)
-    return both_divergences((run.gain**2 * start + run.noise).view_as(values), projections)
+    return both_divergences((run.gain**2 * start + run.noise_variance).view_as(values), projections)
 
 
 def edm(steps):
@@ -996,7 +996,7 @@ spectrum = torch.linalg.eigvalsh(fit(points)[1]).clamp(min=0)
 
 for steps in (10, 20, 40):
     run = sampler_map(spectrum, edm_sigmas(steps), solver="heun")
-    generated = run.gain**2 * 80.0**2 + run.noise           # variance along each eigenvector, from N(0, 80^2)
+    generated = run.gain**2 * 80.0**2 + run.noise_variance  # variance along each eigenvector, from N(0, 80^2)
     print(steps, "steps: generated / true variance of the leading directions", (generated / spectrum)[-3:].tolist())
 
 # %% [markdown]

@@ -31,8 +31,8 @@ def test_it_is_the_least_squares_of_another_library(n, draws):
     regression = LinearRegression().fit(noisy.numpy(), clean.numpy())
     center = points.mean(0).numpy()
     np.testing.assert_allclose(mean, regression.predict(center[None])[0], atol=1e-10)
-    scale = points.var(0).mean().item() + 0.49
-    np.testing.assert_allclose(covariance, scale * regression.coef_ @ regression.coef_.T, atol=1e-10)
+    variance = points.var(0).mean().item() + 0.49
+    np.testing.assert_allclose(covariance, variance * regression.coef_ @ regression.coef_.T, atol=1e-10)
 
 
 def test_infinitely_many_draws_are_the_wiener_filter():

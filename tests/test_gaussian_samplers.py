@@ -30,10 +30,10 @@ GOLDEN = {
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_golden_numbers(solver):
-    gain, noise, pull = GOLDEN[solver]
+    gain, noise_variance, pull = GOLDEN[solver]
     result = sampler_map(SPECTRUM, GRID, solver)
     assert result.gain.tolist() == pytest.approx(gain, abs=5.1e-8)
-    assert result.noise.tolist() == pytest.approx(noise or (0, 0, 0), abs=5.1e-8)
+    assert result.noise_variance.tolist() == pytest.approx(noise_variance or (0, 0, 0), abs=5.1e-8)
     assert result.pull.tolist() == pytest.approx(pull or (1 - result.gain).tolist(), abs=5.1e-8)
 
 
@@ -64,8 +64,8 @@ def test_the_ancestral_map_has_the_mean_and_variance_of_the_sampler(law):
                  generator=torch.Generator().manual_seed(1)) @ basis
     predicted = sampler_map(SPECTRUM, grid, "ancestral")
     expected = predicted.gain * (latents[0] @ basis) + predicted.pull * (mean @ basis)
-    assert ((run.mean(0) - expected).abs() < 5 * (predicted.noise / count).sqrt()).all()
-    assert ((run.var(0) / predicted.noise - 1).abs() < 5 * (2 / count) ** 0.5).all()
+    assert ((run.mean(0) - expected).abs() < 5 * (predicted.noise_variance / count).sqrt()).all()
+    assert ((run.var(0) / predicted.noise_variance - 1).abs() < 5 * (2 / count) ** 0.5).all()
 
 
 @pytest.mark.parametrize("end", [0.0, 0.3])
@@ -77,7 +77,7 @@ def test_many_steps_approach_the_exact_map(solver, exact, end):
     many, limit = sampler_map(SPECTRUM, grid, solver), sampler_map(SPECTRUM, grid, exact)
     torch.testing.assert_close(many.gain, limit.gain, atol=1e-4, rtol=0)
     torch.testing.assert_close(many.pull, limit.pull, atol=1e-4, rtol=0)
-    torch.testing.assert_close(many.noise, limit.noise, atol=3e-4, rtol=0)
+    torch.testing.assert_close(many.noise_variance, limit.noise_variance, atol=3e-4, rtol=0)
 
 
 @pytest.mark.parametrize("solver, order", [("euler", 1), ("heun", 2), ("ou-euler", 1)])
@@ -92,7 +92,8 @@ def test_order_of_convergence(solver, order):
 def test_stochastic_samplers_miss_the_variance_in_first_order():
     def error(steps, solver):
         grid = torch.linspace(math.log(10.0), math.log(0.1), steps + 1, dtype=torch.float64).exp()
-        return (sampler_map(SPECTRUM, grid, solver).noise - sampler_map(SPECTRUM, grid, "sde").noise).abs().max()
+        found, exact = (sampler_map(SPECTRUM, grid, name).noise_variance for name in (solver, "sde"))
+        return (found - exact).abs().max()
 
     for solver in ("ancestral", "ddpm", "ou-euler-maruyama"):
         assert math.log2(error(400, solver) / error(800, solver)) == pytest.approx(1, abs=0.05)
@@ -111,23 +112,23 @@ def test_euler_is_ddim_in_variance_preserving_form():
 
 def test_ddpm_adds_the_forward_variance_in_variance_preserving_form():
     shares = 1 / (1 + GRID**2)
-    gain, noise = shares[0].sqrt().expand(3), torch.zeros(3, dtype=torch.float64)
+    gain, noise_variance = shares[0].sqrt().expand(3), torch.zeros(3, dtype=torch.float64)
     for now, after in zip(shares[:-1], shares[1:]):
         alpha = now / after
         sigma = ((1 - now) / now).sqrt()
         score = -1 / (now * (SPECTRUM + sigma**2))
         factor = (1 + (1 - alpha) * score) / alpha.sqrt()
-        gain, noise = factor * gain, factor**2 * noise + (0 if after == 1 else 1 - alpha)
+        gain, noise_variance = factor * gain, factor**2 * noise_variance + (0 if after == 1 else 1 - alpha)
     result = sampler_map(SPECTRUM, GRID, "ddpm")
     torch.testing.assert_close(result.gain, gain)
-    torch.testing.assert_close(result.noise, noise)
+    torch.testing.assert_close(result.noise_variance, noise_variance)
 
 
 def test_exact_maps_carry_the_blurred_law_to_the_blurred_law():
     start, end = SPECTRUM + GRID[0] ** 2, SPECTRUM + GRID[3] ** 2
     for solver in ("ode", "sde"):
         result = sampler_map(SPECTRUM, GRID[:4], solver)
-        torch.testing.assert_close(result.gain**2 * start + result.noise, end)
+        torch.testing.assert_close(result.gain**2 * start + result.noise_variance, end)
 
 
 def test_maps_compose():
@@ -135,15 +136,15 @@ def test_maps_compose():
         whole, first, last = (sampler_map(SPECTRUM, part, solver) for part in (GRID[:-1], GRID[:3], GRID[2:-1]))
         torch.testing.assert_close(whole.gain, last.gain * first.gain)
         torch.testing.assert_close(whole.pull, last.gain * first.pull + last.pull)
-        torch.testing.assert_close(whole.noise, last.gain**2 * first.noise + last.noise)
+        torch.testing.assert_close(whole.noise_variance, last.gain**2 * first.noise_variance + last.noise_variance)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_no_variance_is_legal_and_collapses_on_the_mean(solver):
     result = sampler_map(torch.zeros(1, dtype=torch.float64), GRID, solver)
-    assert all(torch.isfinite(part).all() for part in (result.gain, result.pull, result.noise))
+    assert all(torch.isfinite(part).all() for part in (result.gain, result.pull, result.noise_variance))
     if not solver.startswith("ou-") and solver != "heun":
-        assert (result.gain.item(), result.pull.item(), result.noise.item()) == pytest.approx((0, 1, 0), abs=1e-12)
+        assert (result.gain.item(), result.pull.item(), result.noise_variance.item()) == pytest.approx((0, 1, 0), abs=1e-12)
 
 
 def edm_divergence(spectrum, steps, solver):
@@ -158,7 +159,7 @@ def ou_divergence(spectrum, steps, solver):
 
 def generated_divergence(spectrum, result, start):
     zero = torch.zeros_like(spectrum)
-    generated = MultivariateNormal(zero, torch.diag(result.gain**2 * start + result.noise))
+    generated = MultivariateNormal(zero, torch.diag(result.gain**2 * start + result.noise_variance))
     return kl_divergence(generated, MultivariateNormal(zero, torch.diag(spectrum))).item()
 
 

@@ -29,8 +29,8 @@ def one_step(
     returns [*batch, d] and [*batch, d, d]. Raises ValueError for fewer points, sigma < 0 or draws < 1.
     Cost O(n draws d^2), memory O(n draws d).
     """
-    mean, slope, scale = regression(points, sigma, draws, generator)
-    return mean.to(points), (scale * slope @ slope.mT).to(points)
+    mean, slope, variance = regression(points, sigma, draws, generator)
+    return mean.to(points), (variance * slope @ slope.mT).to(points)
 
 
 def regression(
@@ -41,17 +41,17 @@ def regression(
     sigma = checks.not_negative(sigma, "sigma")
     mean = values.mean(-2)
     centered = values - mean.unsqueeze(-2)
-    scale = values.var(-2).mean(-1)[..., None, None] + sigma**2
+    variance = values.var(-2).mean(-1)[..., None, None] + sigma**2
     if draws is None:
         sample_covariance = centered.mT @ centered / values.shape[-2]
         blurred = sample_covariance + sigma**2 * torch.eye(values.shape[-1]).to(values)
-        return mean, sample_covariance @ torch.linalg.pinv(blurred, hermitian=True), scale
+        return mean, sample_covariance @ torch.linalg.pinv(blurred, hermitian=True), variance
     clean = centered.repeat_interleave(inputs.count(draws, "draws"), dim=-2)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
     noisy = clean + sigma * noise
     noisy_mean = noisy.mean(-2, keepdim=True)
     slope = (torch.linalg.pinv(noisy - noisy_mean) @ clean).mT
-    return mean - (noisy_mean @ slope.mT).squeeze(-2), slope, scale
+    return mean - (noisy_mean @ slope.mT).squeeze(-2), slope, variance
 
 
 def one_step_limit(ratio: float, sigma: float, variance: float = 1.0) -> float:

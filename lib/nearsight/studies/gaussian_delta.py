@@ -66,8 +66,8 @@ def delta_parts(config: Deltas, run: int) -> dict[str, Tensor]:
     parts = {name: [] for name in ("pairs_train", "models_train", "models_original", "models_few", "models_exact")}
     for count in config.counts:
         train = torch.randn(count, config.dimension, generator=generator, dtype=torch.float64)
-        mean, slope, scale = regression(train, SIGMA, 1, generator)
-        models = [(mean, scale[0] * slope @ slope.T), (mean, scale[0] * slope.T @ slope)]
+        mean, slope, variance = regression(train, SIGMA, 1, generator)
+        models = [(mean, variance[0] * slope @ slope.T), (mean, variance[0] * slope.T @ slope)]
         parts["pairs_train"].append([pair_overlap(train, scale=width) for width in WIDTHS])
         for name, points in (("models_train", train), ("models_original", original)):
             parts[name].append([[model_overlap(points, *model, scale=width) for model in models] for width in WIDTHS])
@@ -101,8 +101,8 @@ def _deltas_of_set(config: DataSets, original: Tensor, shared: float, index: int
         train = whole[:count]
         own = pair_overlap(train)
         for noise in range(config.noises):
-            mean, slope, scale = regression(train, SIGMA, 1, generator)
-            model = mean, scale[0] * slope @ slope.T
+            mean, slope, variance = regression(train, SIGMA, 1, generator)
+            model = mean, variance[0] * slope @ slope.T
             row[noise] = own - shared - 2 * (model_overlap(train, *model) - model_overlap(original, *model))
     return {"delta": delta}
 
