@@ -107,7 +107,7 @@ def trained(config: Networks, points: Tensor, seed: int, device: str = "cpu") ->
     """A network trained on the points, with averaged weights, on the CPU."""
     recipe = Training(snapshots=(config.training_steps,), batch=config.batch, levels=LogNormal(-0.3, 1.2),
                       sigma_data=1.0, decay="cosine", ema=0.995, seed=seed)
-    last, = train(recipe, partial(untrained, config), points, device=device)
+    [last] = train(recipe, partial(untrained, config), points, device=device)
     return last.ema.cpu()
 
 

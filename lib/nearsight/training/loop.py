@@ -59,7 +59,7 @@ def train(config: Training, make_network: Callable[[], nn.Module], data: Tensor,
     is no longer finite. Cost: forward and backward pass a step; on disk 16 bytes a parameter and snapshot.
     """
     trainers = [Trainer(config, make_network, data, labels, folder, device)]
-    return (snapshot for snapshot, in in_step(trainers, every))
+    return (snapshots[0] for snapshots in in_step(trainers, every))
 
 
 def in_step(trainers: list[Trainer], every: int | None = None) -> Iterator[tuple[Snapshot, ...]]:
