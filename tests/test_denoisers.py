@@ -86,7 +86,7 @@ def test_small_blocks_change_nothing(monkeypatch):
     points, x = randn(200, 8, 8), randn(40, 8, 8, seed=1)
     sigmas = torch.logspace(-4, 2, 40, dtype=F64)
     dense = EmpiricalDenoiser(points)(x, sigmas)
-    monkeypatch.setattr("nearsight.denoisers.empirical._ENTRIES", 64)
+    monkeypatch.setattr("nearsight.denoisers.empirical._LARGEST_TEMPORARY", 64)
     assert torch.allclose(EmpiricalDenoiser(points)(x, sigmas), dense, rtol=1e-12, atol=1e-12)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nearsight import checks
 
-_ENTRIES = 2**22  # entries of the largest temporary, so 16 MB in float32 whatever B, N and the event
+_LARGEST_TEMPORARY = 2**22  # entries, so 16 MB in float32 whatever B, N and the event
 
 
 class EmpiricalDenoiser:
@@ -49,7 +49,7 @@ class EmpiricalDenoiser:
         blurred = variance + self.blur**2
         share = torch.where(blurred > 0, variance / blurred, 1.0).to(x.dtype)
         rows = x.flatten(1)
-        count = max(1, _ENTRIES // max(self._centered.shape))
+        count = max(1, _LARGEST_TEMPORARY // max(self._centered.shape))
         means = [self._posterior_mean(*block) for block in zip(rows.split(count), blurred.split(count))]
         # Written so that share = 1 returns the posterior mean, and share = 0 returns x, to the bit.
         return (share * torch.cat(means).to(x.dtype) + (1 - share) * rows).reshape(x.shape)
@@ -91,7 +91,7 @@ class EmpiricalDenoiser:
             closeness = torch.addmm(-self._half_square, rows, self._centered.T)
         else:
             blocks = (block.to(dtype) - self._center.to(dtype)
-                      for block in self._flat.split(max(1, _ENTRIES // self._flat.shape[1])))
+                      for block in self._flat.split(max(1, _LARGEST_TEMPORARY // self._flat.shape[1])))
             closeness = torch.cat([rows @ block.T - block.square().sum(1) / 2 for block in blocks], 1)
         error = torch.finfo(dtype).eps * self._reach * (rows.norm(dim=1, keepdim=True) + self._reach)
         return closeness, error.double()
@@ -99,7 +99,7 @@ class EmpiricalDenoiser:
     def _by_differences(self, rows: Tensor, screened: Tensor, margin: Tensor) -> Tensor:
         """-|x - y|^2 / 2 in float64 [b, N] for the points within `margin` of the closest; -inf for the rest."""
         row, point = (screened >= screened.amax(1, keepdim=True) - margin).nonzero(as_tuple=True)
-        count = max(1, _ENTRIES // rows.shape[1])
+        count = max(1, _LARGEST_TEMPORARY // rows.shape[1])
         halves = [(rows[i].double() - self._flat[j].double()).square().sum(1) / -2
                   for i, j in zip(row.split(count), point.split(count))]
         nothing = torch.full(screened.shape, -torch.inf, dtype=torch.float64, device=rows.device)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from nearsight import checks
 
-_ENTRIES = 2**22  # entries of a block of resampled counts
+_LARGEST_BLOCK = 2**22  # entries of a block of resampled counts
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator,
 def resampled_counts(count: int, resamples: int, generator: Generator) -> Iterator[Tensor]:
     """How often each of `count` units is drawn in each bootstrap resample: float64 blocks [b, count] on the device of the
     generator, `resamples` rows in all. A mean over resampled units is then a matrix product."""
-    block = max(1, _ENTRIES // count)
+    block = max(1, _LARGEST_BLOCK // count)
     for start in range(0, resamples, block):
         shape = min(block, resamples - start), count
         picks = torch.randint(count, shape, generator=generator, device=generator.device)
