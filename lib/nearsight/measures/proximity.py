@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +17,8 @@ from torch import Tensor
 from nearsight import checks
 from nearsight.measures.intervals import wilson
 
-_SIDE, _ENTRIES = 1024, 2**21  # a tile has at most _SIDE rows and columns, a working copy at most _ENTRIES entries
+_LARGEST_SIDE = 1024  # rows and columns of a tile of pairs
+_LARGEST_COPY = 2**21  # entries of a working copy, of events or of the k best
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def nearest(queries: Tensor, reference: Tensor, k: int = 1, exclude_self: bool =
     index = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     queries, reference = queries.flatten(1), reference.flatten(1)
     screen = _Screen(queries, reference)
-    columns = max(1, min(_SIDE, _ENTRIES // queries.shape[1]))
-    rows = min(columns, max(1, _ENTRIES // k))
+    columns = max(1, min(_LARGEST_SIDE, _LARGEST_COPY // queries.shape[1]))
+    rows = min(columns, max(1, _LARGEST_COPY // k))
     for top in range(0, len(queries), rows):
         block = screen.prepare(queries[top:top + rows])
         best = torch.full_like(distance[top:top + rows], math.inf, dtype=torch.float64), index[top:top + rows].zero_()
@@ -89,6 +91,13 @@ def memorized_fraction(samples: Tensor, train: Tensor, ratio: float = 1 / 3) -> 
     return MemorizedFraction(copies / len(ratios), *wilson(copies, len(ratios)), ratios)
 
 
+class _Prepared(NamedTuple):
+    """Events scaled and centered for the product, `events` [b, d], and their squared norms, `square` [b]."""
+
+    events: Tensor
+    square: Tensor
+
+
 class _Screen:
     """Picks from a tile the pairs that may be among the k nearest.
 
@@ -110,26 +119,35 @@ class _Screen:
         self.underflow = 16 * entries * limits.tiny
         self.largest_finite = limits.max
 
-    def prepare(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled and centered events [b, d], ready for the product, and their squared norms [b]."""
+    def prepare(self, points: Tensor) -> _Prepared:
+        """Events ready for the product."""
         shifted = (points.to(self.stored) / self.scale).sub_(self.center).to(self.dtype)
-        return shifted, shifted.square().sum(1)
+        return _Prepared(shifted, shifted.square().sum(1))
 
-    def __call__(self, queries, reference, kth_distance: Tensor, k: int, diagonal: int | None):
-        """Rows and columns [p] of the pairs that rounding allows below the k-th best, sorted by row and column."""
-        (q, q_square), (r, r_square) = queries, reference
-        with torch.autocast(q.device.type, enabled=False):
-            partial = torch.addmm(r_square, q, r.T, alpha=-2)  # squared distances less |q|^2
+    def __call__(self, queries: _Prepared, reference: _Prepared, kth_distance: Tensor, k: int,
+                 diagonal: int | None) -> tuple[Tensor, Tensor]:
+        """Rows and columns [p] of the pairs that rounding allows below the k-th best, sorted by row and column.
+
+        `kth_distance` [b] is that of the best so far; `diagonal` is the one whose pairs are an event with itself.
+        """
+        # All squares here lack |q|^2, which a row has in common.
+        with torch.autocast(queries.events.device.type, enabled=False):
+            expanded = torch.addmm(reference.square, queries.events, reference.events.T, alpha=-2)
         if diagonal is not None:
-            partial.diagonal(diagonal).fill_(math.inf)
-        bound = self.rounding * (q_square.double().sqrt() + r_square.max().double().sqrt()) ** 2 + self.underflow
-        limit = (kth_distance / self.scale) ** 2 - q_square
-        if k <= len(r):
-            limit = torch.minimum(limit, _at_least_kth(partial, k).double() + bound)
-        limit = (limit + bound).clamp(max=self.largest_finite).to(self.dtype)
-        rows = (partial.amin(1) <= limit).nonzero().squeeze(1)  # few, once the best so far are good
-        row, column = (partial[rows] <= limit[rows, None]).nonzero(as_tuple=True)
+            expanded.diagonal(diagonal).fill_(math.inf)
+        error = self._rounding_error(queries.square, reference.square)
+        kth_best = (kth_distance / self.scale) ** 2 - queries.square
+        if k <= len(reference.events):  # then k pairs of this tile alone may set a lower mark
+            kth_best = torch.minimum(kth_best, _at_least_kth(expanded, k).double() + error)
+        limit = (kth_best + error).clamp(max=self.largest_finite).to(self.dtype)
+        rows = (expanded.amin(1) <= limit).nonzero().squeeze(1)  # few, once the best so far are good
+        row, column = (expanded[rows] <= limit[rows, None]).nonzero(as_tuple=True)
         return rows[row], column
+
+    def _rounding_error(self, query_square: Tensor, reference_square: Tensor) -> Tensor:
+        """The certified bound [b] on the error of every squared distance of a query to events of the tile."""
+        reach = query_square.double().sqrt() + reference_square.max().double().sqrt()
+        return self.rounding * reach**2 + self.underflow
 
 
 def _at_least_kth(values: Tensor, k: int) -> Tensor:
@@ -149,7 +167,7 @@ def _product_dtype(device: torch.device) -> torch.dtype:
 def _differences(queries: Tensor, reference: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
     """L2 distances [p] of the given pairs, by float64 differences that are scaled so that no square overflows."""
     distance = torch.empty(len(rows), dtype=torch.float64, device=queries.device)
-    step = max(1, _ENTRIES // queries.shape[1])
+    step = max(1, _LARGEST_COPY // queries.shape[1])
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         difference = queries[rows[part]].double() - reference[columns[part]]
