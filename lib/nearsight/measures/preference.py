@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from scipy.stats import binomtest, norm
@@ -153,9 +154,10 @@ def proximity_bias(samples: Tensor, train: Tensor, holdout: Tensor) -> Proximity
     Warns when more than 20 % of the samples are ties and when fewer than 30 samples are effective. Source: study 4.
     """
     _halves(train, holdout, "train", "holdout")
-    wins, ties, owners, distances = _owners(samples, train, holdout)
-    deal = deal_test(owners, len(train), wins)
-    return ProximityBias(*_summary(wins, ties, len(samples), deal), *distances)
+    near = _owners(samples, train, holdout)
+    deal = deal_test(near.owned, len(train), near.wins)
+    judged = _judged(near.wins, near.ties, len(samples), deal)
+    return ProximityBias(**vars(judged), train_distance=near.first_distance, holdout_distance=near.second_distance)
 
 
 def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor) -> OwnOther:
@@ -169,27 +171,41 @@ def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor
     if len(samples_a) != len(samples_b):
         raise ValueError(f"samples_a holds {len(samples_a)} events and samples_b {len(samples_b)}; expected equally "
                          "many: draw both from the same latents.")
-    wins_a, ties_a, owners_a, distances_a = _owners(samples_a, set_a, set_b)
-    losses_b, ties_b, owners_b, distances_b = _owners(samples_b, set_a, set_b)
-    wins_b = len(samples_b) - ties_b - losses_b
-    deal = deal_test(owners_a - owners_b, len(set_a), wins_a - losses_b)
-    own, other = torch.stack([distances_a[0], distances_b[1]]), torch.stack([distances_a[1], distances_b[0]])
-    return OwnOther(*_summary(wins_a + wins_b, ties_a + ties_b, 2 * len(samples_a), deal), own, other)
+    a, b = (_owners(samples, set_a, set_b) for samples in (samples_a, samples_b))  # set A is first for both
+    own_wins_b = len(samples_b) - b.ties - b.wins
+    deal = deal_test(a.owned - b.owned, len(set_a), a.wins - b.wins)
+    judged = _judged(a.wins + own_wins_b, a.ties + b.ties, 2 * len(samples_a), deal)
+    return OwnOther(**vars(judged), own_distance=torch.stack([a.first_distance, b.second_distance]),
+                    other_distance=torch.stack([a.second_distance, b.first_distance]))
 
 
-def _owners(samples: Tensor, first: Tensor, second: Tensor):
-    """Samples nearer to `first`, ties, the untied samples that each image of the pool owns [2n], both distances."""
+class _Owners(NamedTuple):
+    """Which half of a pool [2n] samples [m] are nearer to, and which image is nearest.
+
+    `wins` samples are nearer to the first half, `ties` as near to both; `owned` [2n] counts the untied samples whose
+    nearest image it is; the distances [m] are those to the nearest image of either half.
+    """
+
+    wins: int
+    ties: int
+    owned: Tensor
+    first_distance: Tensor
+    second_distance: Tensor
+
+
+def _owners(samples: Tensor, first: Tensor, second: Tensor) -> _Owners:
+    """Whose the samples are, of the pool of two halves [n, *event]."""
     near_first, near_second = nearest(samples, first), nearest(samples, second)
     first_distance, second_distance = near_first.distance[:, 0], near_second.distance[:, 0]
     untied = first_distance != second_distance
     wins = first_distance < second_distance
     owner = torch.where(wins, near_first.index[:, 0], len(first) + near_second.index[:, 0])
-    owners = torch.bincount(owner[untied], minlength=2 * len(first))
-    return int(wins.sum()), int((~untied).sum()), owners, (first_distance, second_distance)
+    owned = torch.bincount(owner[untied], minlength=2 * len(first))
+    return _Owners(int(wins.sum()), int((~untied).sum()), owned, first_distance, second_distance)
 
 
-def _summary(wins: int, ties: int, count: int, deal: Deal):
-    """The fields of `Preference`, with the warnings that it deserves."""
+def _judged(wins: int, ties: int, count: int, deal: Deal) -> Preference:
+    """What `wins` and `ties` among `count` samples say, with the warnings that it deserves."""
     untied = count - ties
     effective = min(untied, untied**2 / (4 * deal.variance)) if deal.variance > 0 else untied
     if ties > 0.2 * count:
@@ -201,7 +217,7 @@ def _summary(wins: int, ties: int, count: int, deal: Deal):
                       "nearest images: the interval is rough; use larger halves rather than more samples.",
                       stacklevel=3)
     independent = binomtest(wins, untied).pvalue if untied else 1.0
-    return (wins + ties / 2) / count, count, ties, float(effective), deal, float(independent)
+    return Preference((wins + ties / 2) / count, count, ties, float(effective), deal, float(independent))
 
 
 def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
