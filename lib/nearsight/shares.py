@@ -9,11 +9,12 @@ import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
+from nearsight.checks.results import Readable, interval, number
 from nearsight.measures.intervals import wilson
 
 
-@dataclass(frozen=True)
-class CorrectedShare:
+@dataclass(frozen=True, repr=False)
+class CorrectedShare(Readable):
     """A class share, clipped to [0, 1], with its 95 % interval and standard `error`, which are not."""
 
     share: float
@@ -21,9 +22,14 @@ class CorrectedShare:
     high: float
     error: float
 
+    _headline = "share"
 
-@dataclass(frozen=True)
-class Flips:
+    def _pairs(self) -> dict[str, object]:
+        return {"share": interval(self.share, self.low, self.high), "error": number(self.error, 2)}
+
+
+@dataclass(frozen=True, repr=False)
+class Flips(Readable):
     """Of `count` pairs, `b` lose the attribute from the first to the second and `c` gain it.
 
     `rate` = (b + c)/count with its 95 % Wilson interval, `net` = (b - c)/count, and McNemar's exact `p_value`.
@@ -37,6 +43,12 @@ class Flips:
     high: float
     net: float
     p_value: float
+
+    _headline = "rate"
+
+    def _pairs(self) -> dict[str, object]:
+        return {"rate": interval(self.rate, self.low, self.high), "p": number(self.p_value, 2), "lost": self.b,
+                "gained": self.c, "pairs": self.count}
 
 
 def corrected(share: float, count: int, hit_rate: float, false_alarm_rate: float, hits_from: int,

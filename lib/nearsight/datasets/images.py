@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nearsight.checks import positive
+from nearsight.checks.results import Readable
 
 SIGMA_DATA = 0.5
 """Standard deviation per pixel in network units (sigma_data of Karras et al. 2022)."""
@@ -54,8 +55,8 @@ class Scaling:
         return ((images * (self.deviation / SIGMA_DATA) + self.mean) / self.white).clamp(0, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
+@dataclass(frozen=True, eq=False, repr=False)
+class Images(Readable):
     """A set of images in network units.
 
     images: [N, C, H, W] float32. labels: [N] int64 indices into `classes`, or None where the source names no classes.
@@ -65,6 +66,10 @@ class Images:
     labels: Tensor | None
     classes: tuple[str, ...]
     scaling: Scaling
+
+    def _pairs(self) -> dict[str, object]:
+        classes = {"classes": len(self.classes)} if self.classes else {}
+        return {"images": len(self.images), "shape": list(self.images.shape[1:])} | classes
 
     def pixels(self, images: Tensor | None = None) -> Tensor:
         """Return `images`, or by default the images of the set, as brightness in 0..1 for display."""

@@ -10,12 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nearsight.checks.results import Readable
 
-@dataclass(frozen=True, eq=False)
-class Splits:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Splits(Readable):
     """Disjoint index sets of one size: indices [count, size] int64, one set a row."""
 
     indices: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        sets, size = self.indices.shape
+        return {"sets": sets, "indices a set": size}
 
     @property
     def digest(self) -> str:

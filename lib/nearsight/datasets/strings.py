@@ -7,16 +7,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nearsight.checks.results import Readable
 from nearsight.datasets.index_sets import disjoint_splits
 
 
-@dataclass(frozen=True, eq=False)
-class TokenBlocks:
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenBlocks(Readable):
     """Training blocks [blocks, n, L], the pool held out [M, L], and which strings of the pool are in no block, [M]."""
 
     blocks: Tensor
     holdout: Tensor
     novel: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        blocks, strings, tokens = self.blocks.shape
+        return {"blocks": blocks, "strings a block": strings, "tokens a string": tokens,
+                "strings held out": len(self.holdout), "of them novel": int(self.novel.sum())}
 
 
 def disjoint_blocks(tokens: Tensor, n: int, blocks: int) -> TokenBlocks:

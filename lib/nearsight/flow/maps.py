@@ -9,16 +9,21 @@ from scipy import ndimage
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, span
 from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.gaps import point_errors
 
 
-@dataclass(frozen=True)
-class GapMap:
+@dataclass(frozen=True, repr=False)
+class GapMap(Readable):
     """Relative gap `gap` [rows, columns] at the places (axis[column], axis[row]); `axis` is [rows], rising."""
 
     axis: Tensor
     gap: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        rows, columns = self.gap.shape
+        return {"places": f"{rows} x {columns}", "axis": span(self.axis), "gap": span(self.gap)}
 
     def islands(self, level: float = 0.5) -> int:
         """Number of separate regions {gap < level}; regions that touch at a corner only are separate."""

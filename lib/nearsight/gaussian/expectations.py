@@ -15,11 +15,12 @@ from scipy.special import digamma
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable
 from nearsight.gaussian import fixed_point, inputs
 
 
-@dataclass(frozen=True)
-class ExpectedDivergences:
+@dataclass(frozen=True, repr=False)
+class ExpectedDivergences(Readable):
     """Expected divergences between fit and truth, in nats, summed over dimensions."""
 
     kl_fit_truth: float
@@ -27,8 +28,8 @@ class ExpectedDivergences:
     log_affinity: float
 
 
-@dataclass(frozen=True)
-class ExpectedErrors:
+@dataclass(frozen=True, repr=False)
+class ExpectedErrors(Readable):
     """Expected squared denoising errors, averaged over entries."""
 
     train: float

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearsight import checks
+from nearsight.checks.results import Readable
 
 
-@dataclass(frozen=True)
-class ProportionalLimits:
+@dataclass(frozen=True, repr=False)
+class ProportionalLimits(Readable):
     """Distances between a fitted Gaussian and the truth, per dimension, for n, d -> infinity at fixed n/d."""
 
     kl_fit_truth: float
@@ -23,6 +24,10 @@ class ProportionalLimits:
     hellinger_exponent: float
     squared_wasserstein: float
     convergence: float
+
+    def _pairs(self) -> dict[str, object]:
+        return {"kl_fit_truth": self.kl_fit_truth, "kl_truth_fit": self.kl_truth_fit,
+                "exponent": self.hellinger_exponent, "W2^2": self.squared_wasserstein, "q": self.convergence}
 
 
 def proportional_limits(ratio: float) -> ProportionalLimits:

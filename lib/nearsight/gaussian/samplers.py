@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, span
 from nearsight.gaussian import inputs
 
 SOLVERS = ("euler", "heun", "ancestral", "ddpm", "ou-euler", "ou-euler-maruyama", "ode", "sde")
 
 
-@dataclass(frozen=True)
-class SamplerMap:
+@dataclass(frozen=True, repr=False)
+class SamplerMap(Readable):
     """x_out = gain x_in + pull mu + sqrt(noise_variance) z along each eigenvector; each field is [d]."""
 
     gain: Tensor
     pull: Tensor
     noise_variance: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        return {"eigenvectors": len(self.gain), "gain": span(self.gain), "pull": span(self.pull),
+                "noise variance": span(self.noise_variance)}
 
 
 def sampler_map(spectrum: Tensor, sigmas: Tensor, solver: str = "heun") -> SamplerMap:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable
 from nearsight.gaussian import fit, squared_bures
 
 
-@dataclass(frozen=True)
-class PrincipalBasis:
+@dataclass(frozen=True, repr=False)
+class PrincipalBasis(Readable):
     """A feature map: coordinates of flattened events along orthonormal `directions` [k, d] around `mean` [d].
 
     `shares` [k] are the shares of the variance that the directions hold, falling.
@@ -21,6 +22,10 @@ class PrincipalBasis:
     mean: Tensor
     directions: Tensor
     shares: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        directions, entries = self.directions.shape
+        return {"directions": directions, "entries": entries, "share of the variance": float(self.shares.sum())}
 
     def __call__(self, events: Tensor) -> Tensor:
         """Coordinates [N, k] of events [N, *event]."""

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, number, span
 from nearsight.denoisers.compose import Denoiser
 
 METRICS = ("mse", "norm")
@@ -71,8 +72,8 @@ def denoising_error(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: 
     return errors.mean(1).to(points.dtype)
 
 
-@dataclass(frozen=True)
-class GeneralizationGap:
+@dataclass(frozen=True, repr=False)
+class GeneralizationGap(Readable):
     """Errors of one denoiser on training and on held-out points. `train`, `holdout`, `gap` and `sigmas` are [S].
 
     `train_errors` [S, N] and `holdout_errors` [S, M] are those of the single points, from which intervals are made.
@@ -94,6 +95,13 @@ class GeneralizationGap:
     def gap(self) -> Tensor:
         """Relative gap (holdout - train) / train; infinite where the training error is 0 and the other is not."""
         return (self.holdout - self.train) / self.train
+
+    def _pairs(self) -> dict[str, object]:
+        gap = self.gap
+        largest = gap.where(~gap.isnan(), -torch.inf).argmax()
+        return {"levels": len(gap), "sigma": span(self.sigmas),
+                "largest gap": f"{number(gap[largest])} at {number(self.sigmas[largest])}",
+                "points": f"{self.train_errors.shape[1]} + {self.holdout_errors.shape[1]}"}
 
 
 def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigmas: Tensor, metric: str = "mse",

@@ -11,16 +11,24 @@ from scipy.stats import beta, norm
 from torch import Generator, Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, span, with_error
 
 _LARGEST_BLOCK = 2**22  # entries of a block of resampled counts
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(Readable):
     """A float64 `value` of any shape with its standard `error` (nan where the data cannot tell)."""
 
     value: Tensor
     error: Tensor
+
+    _headline = "value"
+
+    def _pairs(self) -> dict[str, object]:
+        if self.value.ndim:
+            return {"value": span(self.value), "error": span(self.error), "shape": list(self.value.shape)}
+        return {"value": with_error(float(self.value), float(self.error))}
 
 
 def wilson(successes: float, count: float, level: float = 0.95) -> tuple[float, float]:

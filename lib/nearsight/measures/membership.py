@@ -10,13 +10,14 @@ from scipy.stats import rankdata
 from torch import Generator, Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, interval, number
 from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.gaps import point_errors
 from nearsight.measures.intervals import clopper_pearson, hanley_mcneil
 
 
-@dataclass(frozen=True)
-class Membership:
+@dataclass(frozen=True, repr=False)
+class Membership(Readable):
     """How well a score separates members from outsiders, with 95 % intervals.
 
     `auc` (Hanley and McNeil's interval) uses all scores. `tpr` (Clopper and Pearson's) is the share of members found at
@@ -34,6 +35,12 @@ class Membership:
     realized_fpr: float
     member_scores: Tensor
     outsider_scores: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        found = interval(self.tpr, self.tpr_low, self.tpr_high)
+        return {"auc": interval(self.auc, self.auc_low, self.auc_high),
+                "tpr": f"{found} at fpr {number(self.false_positive_rate)}",
+                "members": len(self.member_scores), "outsiders": len(self.outsider_scores)}
 
 
 def membership(denoiser: Denoiser, members: Tensor, outsiders: Tensor, sigmas: Tensor, draws: int,

@@ -10,13 +10,14 @@ import torch
 from torch import Generator, Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, span
 from nearsight.measures.preference import Preference
 from nearsight.measures.intervals import resampled_counts
 from nearsight.noise import vp_sigmas
 
 
-@dataclass(frozen=True)
-class Overfitting:
+@dataclass(frozen=True, repr=False)
+class Overfitting(Readable):
     """For each noise level the checkpoint of least held-out error, `index` [S], and its 95 % bounds `low`, `high` [S].
 
     All three index the checkpoints. `open` [S] marks levels whose least error is at the last one: not overfitted yet.
@@ -26,6 +27,9 @@ class Overfitting:
     low: Tensor
     high: Tensor
     open: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        return {"levels": len(self.index), "checkpoint": span(self.index), "open": int(self.open.sum())}
 
 
 def overfitting_onset(errors: Tensor, generator: Generator, resamples: int = 1000) -> Overfitting:

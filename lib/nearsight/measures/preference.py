@@ -16,14 +16,15 @@ from scipy.stats import binomtest, norm
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, interval, number
 from nearsight.measures.intervals import wilson
 from nearsight.measures.proximity import nearest
 
 _LARGEST_COST = 5e9  # additions that the exact law may take: some seconds
 
 
-@dataclass(frozen=True)
-class Deal:
+@dataclass(frozen=True, repr=False)
+class Deal(Readable):
     """A hand's observed sum against its law: two-sided `p_value`, tails `lower` and `upper`, `variance`, and whether
     the law was enumerated (`exact`) or replaced by the normal one."""
 
@@ -34,9 +35,13 @@ class Deal:
     variance: float
     exact: bool
 
+    def _pairs(self) -> dict[str, object]:
+        return {"observed": self.observed, "p": number(self.p_value, 2), "lower": number(self.lower, 2),
+                "upper": number(self.upper, 2), "variance": self.variance, "law": "exact" if self.exact else "normal"}
 
-@dataclass(frozen=True)
-class Preference:
+
+@dataclass(frozen=True, repr=False)
+class Preference(Readable):
     """The share of `count` samples nearer to their own half, `ties` counting half, and its test.
 
     `effective` is the number of independent coins with the variance of the deal, min(u, u^2 / (4 Var K)) for u untied
@@ -49,6 +54,13 @@ class Preference:
     effective: float
     deal: Deal
     p_value_independent: float
+
+    _headline = "preference"
+
+    def _pairs(self) -> dict[str, object]:
+        ties = {"ties": self.ties} if self.ties else {}
+        return {"preference": interval(self.preference, *self.interval()), "p": number(self.p_value, 2),
+                "samples": self.count} | ties
 
     @property
     def p_value(self) -> float:
@@ -73,7 +85,7 @@ class Preference:
         return tuple((self.ties / 2 + untied * bound) / self.count for bound in bounds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProximityBias(Preference):
     """A `Preference` for the training half, with each sample's distances to both halves [m]."""
 
@@ -81,7 +93,7 @@ class ProximityBias(Preference):
     holdout_distance: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OwnOther(Preference):
     """A `Preference` of two models' samples for their own training sets, with both distances [2, m], model A first."""
 

@@ -15,28 +15,38 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable, interval, span
 from nearsight.measures.intervals import wilson
 
 _LARGEST_SIDE = 1024  # rows and columns of a tile of pairs
 _LARGEST_COPY = 2**21  # entries of a working copy, of events or of the k best
 
 
-@dataclass(frozen=True)
-class Neighbors:
+@dataclass(frozen=True, repr=False)
+class Neighbors(Readable):
     """The k nearest events of each query, nearest first: L2 `distance` [Q, k] and `index` [Q, k] (int64)."""
 
     distance: Tensor
     index: Tensor
 
+    def _pairs(self) -> dict[str, object]:
+        queries, nearest = self.index.shape
+        return {"queries": queries, "nearest": nearest, "distance": span(self.distance)}
 
-@dataclass(frozen=True)
-class MemorizedFraction:
+
+@dataclass(frozen=True, repr=False)
+class MemorizedFraction(Readable):
     """The share of memorized samples with its 95 % Wilson interval, and d1/d2 of every sample, `ratios` [m]."""
 
     fraction: float
     low: float
     high: float
     ratios: Tensor
+
+    _headline = "fraction"
+
+    def _pairs(self) -> dict[str, object]:
+        return {"fraction": interval(self.fraction, self.low, self.high), "samples": len(self.ratios)}
 
 
 @torch.no_grad()

@@ -14,14 +14,15 @@ from torch import Generator, Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from nearsight import checks
+from nearsight.checks.results import Readable, with_error
 from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.intervals import Estimate, leave_one_out
 
 _BATCH = 256  # events in one call of a denoiser
 
 
-@dataclass(frozen=True)
-class SplitVariance:
+@dataclass(frozen=True, repr=False)
+class SplitVariance(Readable):
     """Mean square differences D and variance components V of a crossed layout, each an `Estimate` per entry.
 
     data: other block, same seed. seed: same block, other seed. both: other block and other seed.
@@ -33,6 +34,11 @@ class SplitVariance:
     data_variance: Estimate
     seed_variance: Estimate
     mixed_variance: Estimate
+
+    def _pairs(self) -> dict[str, object]:
+        variances = {"data": self.data_variance, "seed": self.seed_variance, "mixed": self.mixed_variance}
+        return {f"{part} variance": with_error(float(estimate.value), float(estimate.error))
+                for part, estimate in variances.items()}
 
 
 def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
