@@ -93,4 +93,5 @@ def return_probability(n: int, sigma: float, radius: float = 10.0) -> float:
     nodes, gauss = np.polynomial.legendre.leggauss(200)
     z = low + (high - low) * (nodes + 1) / 2
     stays = 2 * special.ndtr((radius + level * z) * math.tan(math.pi / n) / level) - 1
-    return float(gauss @ (stays * np.exp(-z**2 / 2))) * (high - low) / 2 / math.sqrt(2 * math.pi)
+    integral = float(gauss @ (stays * np.exp(-z**2 / 2))) * (high - low) / 2
+    return integral / math.sqrt(2 * math.pi)

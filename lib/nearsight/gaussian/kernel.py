@@ -80,7 +80,9 @@ def model_overlap(
     factor = torch.linalg.cholesky(blurred)
     whitened = torch.linalg.solve_triangular(factor, (values - center).mT, upper=False)
     log_density = -whitened.square().sum(0) / 2 - factor.diagonal().log().sum()
-    return math.exp(log_density.logsumexp(0).item() - math.log(n) + d / 2 * math.log(2 * deviation**2))
+    log_mean = log_density.logsumexp(0).item() - math.log(n)
+    log_unit = d / 2 * math.log(2 * deviation**2)
+    return math.exp(log_mean + log_unit)
 
 
 def _prepare(points: Tensor, deviation: float, scale: float) -> tuple[Tensor, float]:
