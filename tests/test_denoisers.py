@@ -96,6 +96,26 @@ def test_a_single_point_is_always_returned():
         assert torch.equal(EmpiricalDenoiser(point)(x, sigma), point.expand(9, 2, 3))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("sigma", [0.0, 1e-170, 1e-30, 1e-20, 1e-10, 1e-3, 1.0, 1e25])
+def test_identical_points_are_returned_at_any_noise_level(dtype, sigma):
+    for points in (torch.ones(3, 2, dtype=dtype), torch.zeros(1, 2, dtype=dtype), torch.full((5, 2), 300.1, dtype=dtype)):
+        for x in (points[:1], randn(4, 2, dtype=dtype), torch.full((1, 2), 1e-30, dtype=dtype)):
+            assert torch.allclose(EmpiricalDenoiser(points)(x, sigma), points[0].expand_as(x), rtol=1e-6, atol=0)
+            assert torch.equal(EmpiricalDenoiser(points, 1e-40)(x, 0.0), x)
+
+
+@pytest.mark.parametrize("dtype, scale", [(torch.float32, 1e-20), (torch.float32, 1e-30), (F64, 1e-100), (F64, 1e-150)])
+def test_points_whose_squares_underflow_are_told_apart(dtype, scale):
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, -3.0]], dtype=F64)
+    x = torch.tensor([[0.4, 0.1], [0.6, 0.1], [0.4, -2.0]], dtype=F64)
+    denoiser = EmpiricalDenoiser((scale * points).to(dtype))
+    assert torch.equal(denoiser((scale * x).to(dtype), 0.0), (scale * points).to(dtype))
+    for level in (0.2, 1.0, 30.0):
+        found = denoiser((scale * x).to(dtype), scale * level).double() / scale
+        assert torch.allclose(found, twin(points, x, level), rtol=1e-5, atol=1e-6)
+
+
 def test_without_noise_the_nearest_point_is_returned_to_the_bit():
     for dtype in (torch.float32, F64):
         points, x = randn(300, 20, dtype=dtype) + 7, randn(50, 20, seed=1, dtype=dtype) + 7

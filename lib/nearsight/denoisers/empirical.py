@@ -41,7 +41,8 @@ class EmpiricalDenoiser:
         self._center = self._flat.mean(0, dtype=torch.float64).to(points.dtype)
         self._centered = self._flat - self._center
         self._half_square = self._centered.square().sum(1) / 2
-        self._reach = self._centered.norm(dim=1).max()
+        # Squares below the smallest normal number vanish, so no norm below its root can be told from 0.
+        self._reach = self._centered.norm(dim=1).max().clamp(min=math.sqrt(self._underflow(points.dtype)))
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         checks.same_event(x, self.points, "x", "points")
@@ -58,7 +59,8 @@ class EmpiricalDenoiser:
         """Mean [b, d] of the points under their posterior weights at noise variance [b, 1]."""
         closeness = self._closeness(rows, variance)
         # A variance of 0 leaves only the nearest points: any difference at all is then beyond exp's range.
-        logits = (closeness - closeness.amax(1, keepdim=True)) / variance.clamp(min=1e-300).to(closeness.dtype)
+        smallest = torch.finfo(variance.dtype).tiny
+        logits = (closeness - closeness.amax(1, keepdim=True)) / variance.clamp(min=smallest).to(closeness.dtype)
         weights = logits.softmax(1).to(self._centered.dtype)
         mean = self._center + weights @ self._centered
         largest, winner = weights.max(1, keepdim=True)
@@ -94,7 +96,11 @@ class EmpiricalDenoiser:
                       for block in self._flat.split(max(1, _LARGEST_TEMPORARY // self._flat.shape[1])))
             closeness = torch.cat([rows @ block.T - block.square().sum(1) / 2 for block in blocks], 1)
         error = torch.finfo(dtype).eps * self._reach * (rows.norm(dim=1, keepdim=True) + self._reach)
-        return closeness, error.double()
+        return closeness, error.double() + self._underflow(dtype)
+
+    def _underflow(self, dtype: torch.dtype) -> float:
+        """The most that a sum over the entries of an event loses to products too small for the dtype."""
+        return self._flat.shape[1] * torch.finfo(dtype).tiny
 
     def _by_differences(self, rows: Tensor, screened: Tensor, margin: Tensor) -> Tensor:
         """-|x - y|^2 / 2 in float64 [b, N] for the points within `margin` of the closest; -inf for the rest."""
