@@ -6,10 +6,13 @@ unbroken one does, and two networks with one seed see the same batches and the s
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+_GLOBAL_GENERATORS = threading.RLock()  # a process has one set of them, whatever the number of its threads
 
 
 def derived_seed(*name: int) -> int:
@@ -29,9 +32,10 @@ def global_stream(*name: int, device: torch.device | str = "cpu") -> Iterator[No
     """Let torch's global generators of the CPU and of `device` stand at the start of a stream, and put them back after.
 
     torch.nn draws initial weights and dropout masks from these and takes no other: this is the one place that touches
-    them. """
+    them. One thread at a time is inside, others wait until it leaves; a thread that is inside may enter again. Whoever
+    draws from the global generators without entering is not held up, and disturbs the thread that is inside. """
     accelerator = torch.device(device).type == "cuda"
-    with torch.random.fork_rng(devices=[torch.device(device)] if accelerator else []):
+    with _GLOBAL_GENERATORS, torch.random.fork_rng(devices=[torch.device(device)] if accelerator else []):
         torch.default_generator.manual_seed(derived_seed(*name))
         if accelerator:
             with torch.cuda.device(device):
