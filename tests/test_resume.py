@@ -147,6 +147,23 @@ def test_a_torn_checkpoint_costs_time_and_nothing_else(killed, unbroken, damage)
             assert_same_bits(mlp(killed), unbroken, CONFIG.snapshots)
 
 
+def test_running_means_go_on_with_the_same_bits(tmp_path):
+    def normalized(folder):
+        def make():
+            network = MLP(64, 32)
+            network.layers.insert(1, nn.BatchNorm1d(32))
+            return Preconditioned(network)
+        return ((snapshot,) for snapshot in train(CONFIG, make, digits().images[:200], folder=folder, every=EVERY))
+
+    whole = results(normalized(None))
+    for stop in (7, 40, 63):
+        for (snapshot,) in normalized(tmp_path):
+            if snapshot.step >= stop:
+                break
+        assert snapshot.ema.network.layers[1].num_batches_tracked == stop
+    assert_same_bits(normalized(tmp_path), whole, CONFIG.snapshots)
+
+
 def test_checkpoints_of_another_run_are_refused(killed):
     with pytest.raises(ValueError, match=r"of another run \(learning_rate was 0.001 and is 0.002\); expected"):
         mlp(killed, config=Training(snapshots=(0, 15, 40, 90), batch=32, seed=4, learning_rate=2e-3))

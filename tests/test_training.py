@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
@@ -103,6 +105,62 @@ def test_streams_are_apart_and_global_generators_are_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_thread_that_wants_another_stream_waits():
+    first_is_inside, second_is_inside, first_has_left = Event(), Event(), Event()
+
+    def first():
+        with global_stream(1):
+            head = torch.rand(20)
+            first_is_inside.set()
+            second_is_inside.wait(0.3)
+            drawn = torch.cat([head, torch.rand(20)])
+        first_has_left.set()
+        return drawn
+
+    def second():
+        first_is_inside.wait()
+        with global_stream(2):
+            second_is_inside.set()
+            first_has_left.wait(0.3)
+            return torch.rand(40)
+
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(2) as pool:
+        found = [future.result() for future in (pool.submit(first), pool.submit(second))]
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, values in zip((1, 2), found):
+        with global_stream(name):
+            assert torch.equal(values, torch.rand(40))
+
+
+def test_a_thread_may_enter_a_stream_within_a_stream():
+    with global_stream(1):
+        whole = torch.randn(20), torch.randn(20)
+    with global_stream(2):
+        inner = torch.randn(20)
+    with global_stream(1):
+        assert torch.equal(torch.randn(20), whole[0])
+        with global_stream(2):
+            assert torch.equal(torch.randn(20), inner)
+        assert torch.equal(torch.randn(20), whole[1])
+
+
+def test_threads_train_the_networks_that_one_thread_trains():
+    def trained(seed):
+        def make():
+            network = MLP(4, 16, 2)
+            network.layers.insert(2, nn.Dropout(0.3))
+            return Preconditioned(network)
+        start, end = ((weights(s.network).clone(), s.losses)
+                      for s in train(Training(snapshots=(0, 10), batch=8, seed=seed), make, points()))
+        return torch.cat([start[0], *end])
+
+    alone = [trained(seed) for seed in range(24)]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(trained, range(24)))
+    assert [torch.equal(a, b) for a, b in zip(alone, together)] == [True] * 24
+
+
 @pytest.mark.parametrize("sigma_data, q", [(0.5, 0.5), (0.5, 0.8), (1.3, 0.4)])
 def test_an_untrained_network_has_the_stated_loss(sigma_data, q):
     with global_stream(0):
@@ -183,6 +241,29 @@ def test_the_optimizer_is_adam_and_the_average_is_its_recursion():
         torch.testing.assert_close(averages[k + 1], expected, rtol=1e-5, atol=1e-7)
     moved = (raw[1] - raw[0]).abs()
     assert ((moved < 1e-7) | ((moved - 1e-2).abs() < 1e-4)).all() and (moved > 9e-3).any()
+
+
+def test_the_average_has_the_buffers_of_the_network():
+    def make():
+        network = MLP(4, 16, 2)
+        network.layers.insert(1, nn.BatchNorm1d(16))
+        return Preconditioned(network)
+    for snapshot in train(Training(snapshots=(0, 1, 5), batch=16, learning_rate=1e-2), make, 3 + points()):
+        own, average = dict(snapshot.network.named_buffers()), dict(snapshot.ema.named_buffers())
+        assert own.keys() == average.keys() and all(torch.equal(own[name], average[name]) for name in own)
+        normalization = snapshot.ema.network.layers[1]
+        assert normalization.num_batches_tracked == snapshot.step
+        assert bool(normalization.running_mean.any()) == (snapshot.step > 0)
+
+
+def test_data_of_half_precision_trains_with_a_folder(tmp_path):
+    config, data = Training(snapshots=(2,), batch=8), points().bfloat16()
+    (single,) = train(config, small, data.float())
+    for _ in range(2):  # the second time from the folder
+        (half,) = train(config, small, data, folder=tmp_path)
+        assert torch.equal(half.losses, single.losses) and torch.equal(weights(half.ema), weights(single.ema))
+    with pytest.raises(ValueError, match="another run .data was"):
+        train(config, small, data + 1, folder=tmp_path)
 
 
 def test_learning_rate_decay_and_clipping():

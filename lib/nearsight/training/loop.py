@@ -95,6 +95,7 @@ class Trainer:
         self.ema = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.learning_rate, weight_decay=0.0)
         self.averages = list(zip(self.ema.parameters(), self.network.parameters()))
+        self.copies = list(zip(self.ema.buffers(), self.network.buffers()))
         self.losses = torch.zeros(config.steps, device=self.device)
 
     @property
@@ -146,6 +147,8 @@ class Trainer:
         with torch.no_grad():
             for average, weight in self.averages:
                 average.lerp_(weight, 1 - rate)
+            for copied, buffer in self.copies:
+                copied.copy_(buffer)
         self.losses[k] = loss.detach()
         self.step += 1
 
@@ -185,6 +188,7 @@ def _check_labels(labels: Tensor | None, count: int, classes: int) -> None:
 
 def _digest(tensors: Iterable[Tensor]) -> str:
     """SHA-256 over shapes, dtypes and bytes."""
-    parts = (f"{tensor.dtype} {list(tensor.shape)}".encode() + tensor.detach().cpu().contiguous().numpy().tobytes()
-             for tensor in tensors)
+    # As bytes, since numpy has no bfloat16.
+    parts = (f"{tensor.dtype} {list(tensor.shape)}".encode()
+             + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() for tensor in tensors)
     return sha256(b"".join(parts))

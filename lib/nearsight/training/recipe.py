@@ -23,7 +23,8 @@ class Training:
     learning_rate  of AdamW; `decay` "constant", or "cosine": times (1 + cos(pi k / steps)) / 2 at step k
     loss, levels   error and law of noise levels, see `objectives`; sigma_data is that of the "edm" weight
     classes        how many there are, for data with labels; label_dropout: share of labels replaced by that of none
-    ema            averaged weights are e <- r e + (1 - r) w with r = min(ema, (k + 1) / (k + 10)) after step k
+    ema            averaged weights are e <- r e + (1 - r) w with r = min(ema, (k + 1) / (k + 10)) after step k;
+                   buffers, such as the running means of a normalization, are those of the network
     clip           largest norm of the gradient; None: any
     bf16           whether the forward pass of a step runs under bfloat16 autocast; weights and averages stay float32
     seed           names batches, noise levels, noise and dropout; initial_seed the first weights (None: the seed too)
