@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from nearsight.measures.gaps import denoising_error, generalization_gap, point_errors
@@ -69,9 +71,60 @@ def test_a_single_noise_serves_all_points():
     assert torch.allclose(shared, point_errors(denoiser, points, SIGMAS, noise=noise.expand(30, 5, 2)))
 
 
-def test_the_gap_of_a_set_against_itself_is_exactly_zero():
+class Sizes(TorchDispatchMode):
+    """Keeps the entries of every tensor that is made under it, but for views of the given ones."""
+
+    def __init__(self, *given):
+        super().__init__()
+        self.given, self.entries = {tensor.untyped_storage().data_ptr() for tensor in given}, []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.entries += [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)
+                         and leaf.untyped_storage().data_ptr() not in self.given]
+        return result
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_no_temporary_is_larger_than_a_block(given):
+    points, asked = torch.zeros(100, 3, 160, 160), []
+    noise = torch.zeros(2, 1, 3, 160, 160) if given else None
+    with Sizes(points, *([noise] if given else [])) as sizes:
+        point_errors(lambda x, sigma: asked.append(len(x)) or x, points, SIGMAS, "norm", draws=2, noise=noise,
+                     generator=generator())
+    assert points.numel() > 7 * 2**20 > 7 * max(sizes.entries)
+    assert sum(asked) == 2 * 3 * 100 and max(asked) == 2**20 // (3 * 160 * 160)
+
+
+def test_noise_is_drawn_in_blocks_of_draws_and_where_one_does_not_fit_of_points(monkeypatch):
+    points, denoiser = randn(7, 2, 3), EmpiricalDenoiser(randn(20, 2, 3, seed=2), 0.3)
+
+    def draw(*blocks):
+        stream = generator(5)
+        return [torch.randn(*block, 2, 3, generator=stream, dtype=F64) for block in blocks]
+
+    whole_draws = torch.cat(draw((4, 7), (4, 7), (3, 7)))
+    parts = draw(*[(1, 3), (1, 3), (1, 1)] * 11)
+    parts_of_draws = torch.cat([torch.cat(parts[q:q + 3], 1) for q in range(0, 33, 3)])
+    for entries, noise in ((4 * 42 + 5, whole_draws), (3 * 6 + 5, parts_of_draws)):
+        monkeypatch.setattr("nearsight.measures.gaps._ENTRIES", entries)
+        found = point_errors(denoiser, points, SIGMAS, draws=11, generator=generator(5))
+        assert torch.equal(found, point_errors(denoiser, points, SIGMAS, noise=noise))
+
+
+def test_a_network_sees_the_dtype_of_the_points_whatever_that_of_the_noise():
+    network, points, noise = torch.nn.Linear(2, 2), randn(5, 2).float(), randn(30, 1, 2, seed=1)
+    errors = point_errors(lambda x, sigma: network(x), points, SIGMAS, noise=noise)
+    torch.testing.assert_close(errors, point_errors(lambda x, sigma: network(x), points, SIGMAS, noise=noise.float()))
+    double = network.double()
+    assert point_errors(lambda x, sigma: double(x), points.double(), SIGMAS, noise=noise.float()).isfinite().all()
+
+
+@pytest.mark.parametrize("entries", [2**20, 50, 1])
+def test_the_gap_of_a_set_against_itself_is_exactly_zero(entries, monkeypatch):
+    monkeypatch.setattr("nearsight.measures.gaps._ENTRIES", entries)
     points = randn(30, 4)
-    gap = generalization_gap(EmpiricalDenoiser(points, 0.3), points, points.clone(), SIGMAS, generator=generator())
+    gap = generalization_gap(EmpiricalDenoiser(points, 0.3), points, points.clone(), SIGMAS, draws=5, generator=generator())
     assert torch.equal(gap.gap, torch.zeros(3, dtype=F64))
 
 
@@ -94,6 +147,9 @@ def test_sets_of_different_size_take_a_pair_of_noises():
     assert generalization_gap(denoiser, train, holdout, SIGMAS, generator=generator()).holdout_errors.shape == (3, 5)
     with pytest.raises(ValueError, match="or a pair"):
         generalization_gap(denoiser, train, holdout, SIGMAS, noise=pair[0])
+    one_for_all = randn(6, 1, 2, seed=4)
+    gap = generalization_gap(denoiser, train, holdout, SIGMAS, noise=(one_for_all, one_for_all))
+    assert torch.allclose(gap.train, denoising_error(denoiser, train, SIGMAS, noise=one_for_all))
 
 
 def test_one_seed_one_answer_in_the_input_dtype_and_no_global_state():

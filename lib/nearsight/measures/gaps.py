@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Generator, Tensor
@@ -12,7 +13,7 @@ from nearsight.checks.results import Readable, number, span
 from nearsight.denoisers.compose import Denoiser
 
 METRICS = ("mse", "norm")
-_ENTRIES = 2**20  # entries of one call of the denoiser: small enough for the activations of a network
+_ENTRIES = 2**20  # entries of one call of the denoiser, and of any temporary: small enough for a network's activations
 
 
 @torch.no_grad()
@@ -27,8 +28,13 @@ def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str
     points [N, *event], sigmas [S]; returns float64 [S, N]. One set of noise serves every sigma, so that curves over sigma
     are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all points), otherwise
     `draws` of them from `generator`. `weights` [draws] turn the draws into the nodes of a quadrature (default: 1/draws).
-    Costs S * draws * N events through the denoiser. Raises ValueError for an unknown metric, no draws, or noise and
-    weights of another shape.
+    The denoiser sees the dtype of the points, whatever that of the noise.
+
+    Works in blocks of at most 2^20 entries, or one event: several draws of all points where they fit, else one draw of
+    some points. Noise is drawn in that order too, all points of one draw before those of the next.
+
+    Costs S * draws * N events through the denoiser, and a few blocks of memory beside what the denoiser takes.
+    Raises ValueError for an unknown metric, no draws, or noise and weights of another shape.
     """
     checks.points(points, "points")
     checks.choice(metric, "metric", METRICS)
@@ -46,18 +52,22 @@ def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str
     shares = (shares.double() / shares.double().sum()).to(points.device)
 
     errors = torch.zeros(len(levels), len(points), dtype=torch.float64, device=points.device)
-    event = points[0].numel()
-    block = max(1, _ENTRIES // points.numel())
-    for start in range(0, draws, block):
-        count = min(block, draws - start)
-        eps = noise[start:start + count] if noise is not None else torch.randn(
-            (count, *points.shape), generator=generator, dtype=points.dtype, device=points.device)
+    draws_at_once = max(1, _ENTRIES // points.numel())
+    points_at_once = max(1, _ENTRIES // points[0].numel())
+    for q, i in product(range(0, draws, draws_at_once), range(0, len(points), points_at_once)):
+        some, nodes = slice(i, i + points_at_once), slice(q, min(q + draws_at_once, draws))
+        clean = points[some]
+        if noise is None:
+            eps = torch.randn((nodes.stop - nodes.start, *clean.shape), generator=generator, dtype=points.dtype,
+                              device=points.device)
+        else:
+            eps = noise[nodes] if noise.shape[1] == 1 else noise[nodes, some]
         for s, sigma in enumerate(levels):
-            noisy = (points + sigma * eps).flatten(0, 1)
-            clean = torch.cat([denoiser(part, sigma) for part in noisy.split(max(1, _ENTRIES // event))])
-            difference = (clean.unflatten(0, (count, -1)) - points).flatten(2)
+            noisy = (clean + sigma * eps).to(points.dtype)
+            denoised = denoiser(noisy.flatten(0, 1), sigma).unflatten(0, noisy.shape[:2])
+            difference = (denoised - clean).flatten(2)
             each = difference.square().mean(2) if metric == "mse" else difference.norm(dim=2)
-            errors[s] += shares[start:start + count] @ each.double()
+            errors[s, some] += shares[nodes] @ each.double()
     return errors
 
 
@@ -112,22 +122,25 @@ def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigma
         G(sigma) = (E_holdout(sigma) - E_train(sigma)) / E_train(sigma)
 
     train [N, *event], holdout [M, *event], sigmas [S]. Where N = M the i-th points of both share their noise, which takes
-    most of the noise out of the difference; otherwise a given `noise` must be a pair. The other arguments are those of
-    `point_errors`. Costs S * draws * (N + M) events through the denoiser.
+    most of the noise out of the difference. A given `noise` is one tensor for both sets, which then hold equally many, or
+    a pair (train noise, holdout noise). The other arguments are those of `point_errors`.
+    Costs S * draws * (N + M) events through the denoiser.
     Source: Kaiser and Kollmann 2026 (arXiv 2603.13419).
     """
     checks.same_event(train, holdout, "train", "holdout")
+    streams = (None, None)
     if noise is None:
         # The same stream twice, without keeping [draws, N, *event] in memory.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else "cpu"))
         streams = [torch.Generator(train.device).manual_seed(seed) for _ in range(2)]
         noises = (None, None)
+    elif isinstance(noise, tuple):
+        noises = noise
+    elif len(train) == len(holdout):
+        noises = (noise, noise)
     else:
-        streams = (None, None)
-        noises = noise if isinstance(noise, tuple) else (noise, noise)
-        if noises[0] is noises[1] and len(train) != len(holdout):
-            raise ValueError(f"train holds {len(train)} points and holdout {len(holdout)}, with one noise for both; "
-                             "expected equal numbers, or a pair (train noise, holdout noise).")
+        raise ValueError(f"train holds {len(train)} points and holdout {len(holdout)}, with one noise for both; "
+                         "expected equal numbers, or a pair (train noise, holdout noise).")
     errors = [point_errors(denoiser, points, sigmas, metric, draws, eps, weights, stream).to(points.dtype)
               for points, eps, stream in zip((train, holdout), noises, streams)]
     return GeneralizationGap(checks.grid(sigmas).to(train.dtype), *errors)
