@@ -108,3 +108,15 @@ def test_guidance_acts_like_a_smaller_blur(weight, matched, rule):
 def test_guidance_that_takes_too_much_is_refused():
     with pytest.raises(ValueError, match="leaves no blur"):
         guided_blur(1.8, 1.0, 3.0)
+
+
+def test_a_network_sees_the_dtype_of_the_points_whatever_that_of_the_noise():
+    network = torch.nn.Linear(2, 2)
+
+    def denoiser(x, sigma):
+        return network(x)
+
+    for dtype in (torch.float32, torch.float64):
+        network.to(dtype)
+        assert excess_risk(denoiser, TRUTH, TRAIN.to(dtype), [1.0], **EXACT).isfinite().all()
+        assert fitted_blur(denoiser, TRAIN.to(dtype), 1.0, **EXACT).blur > 0

@@ -33,7 +33,7 @@ def excess_risk(denoiser: Denoiser, truth: Denoiser, points: Tensor, sigmas: Ten
     shares = torch.full((len(noise),), 1 / len(noise)) if weights is None else weights / weights.sum()
     risks = []
     for sigma in checks.grid(sigmas).tolist():
-        x = (points + sigma * noise).flatten(0, 1)
+        x = (points + sigma * noise).to(points.dtype).flatten(0, 1)
         distance = (denoiser(x, sigma) - truth(x, sigma)).flatten(1).square().sum(1)
         risks.append(shares.to(distance) @ distance.unflatten(0, (len(noise), -1)).mean(1))
     return torch.stack(risks)
@@ -82,7 +82,8 @@ def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
     """
     family = family or (lambda blur: EmpiricalDenoiser(points, blur))
     with torch.no_grad():
-        clean = denoiser((points + sigma * noise).flatten(0, 1), sigma)  # once: a network costs more than the family
+        noisy = (points + sigma * noise).to(points.dtype).flatten(0, 1)
+        clean = denoiser(noisy, sigma)  # once: a network costs more than the family
 
     def distance(log_blur: float) -> float:
         member = family(math.exp(log_blur))
