@@ -63,6 +63,12 @@ def test_the_normal_law_stands_in_where_the_exact_one_costs_too_much(monkeypatch
             assert getattr(normal, name) == pytest.approx(getattr(deal, name), abs=2e-3)
 
 
+def test_few_cards_of_great_weight_do_not_fill_the_memory():
+    deal = deal_test([25_000_000, 25_000_001], 3, 25_000_000)  # 5e7 additions on 2.4 GB
+    assert not deal.exact and deal.variance == pytest.approx(6 / 5 / 4 * (2 * 25e6**2 - 50e6**2 / 6), rel=1e-6)
+    assert deal_test([2_500_000, 2_500_001], 3, 2_500_000).exact
+
+
 def test_cards_of_one_weight_cannot_vary():
     for hand in (3, 10**4):
         deal = deal_test(torch.full((2 * hand,), 2), hand, 2 * hand)

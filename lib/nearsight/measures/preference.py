@@ -21,6 +21,7 @@ from nearsight.measures.intervals import wilson
 from nearsight.measures.proximity import nearest
 
 _LARGEST_COST = 5e9  # additions that the exact law may take: some seconds
+_LARGEST_TABLES = 2**30  # bytes that it may hold
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,23 +109,23 @@ def deal_law(weights, hand: int) -> tuple[Tensor, Tensor]:
     of them taken, the next is taken with probability (hand - a) / (2 hand - t). All terms are positive, so that even
     the far tail has full relative precision.
 
-    Cost: (non-zero weights)^2 sum |w| / 4 additions.
+    Cost: n^2 W / 4 additions and 16 (n + 1) (W + 1) bytes, for n non-zero weights with W = sum |w|.
     """
     weights = _weights(weights, hand).tolist()
-    size = (len(weights) + 1) * (sum(map(abs, weights)) + 1)
-    buffers = torch.empty(2, size, dtype=torch.float64)
-    table = torch.ones(1, 1, dtype=torch.float64)  # probability of [cards taken, sum less its least value]
+    # Probability of [cards taken, sum less its least value], before and after the next card. Two tables of the final size,
+    # used in turn, since a new one for each card would double the time.
+    before, after = torch.zeros(2, len(weights) + 1, sum(map(abs, weights)) + 1, dtype=torch.float64)
+    before[0, 0], width = 1, 1
     for seen, weight in enumerate(weights):
-        taken, width = table.shape
-        take = (hand - torch.arange(taken, dtype=torch.float64)).clamp(min=0)[:, None] / (2 * hand - seen)
-        shape = taken + 1, width + abs(weight)
-        dealt = buffers[seen % 2, :math.prod(shape)].view(shape).zero_()
+        take = (hand - torch.arange(seen + 1, dtype=torch.float64)).clamp(min=0)[:, None] / (2 * hand - seen)
+        table, dealt = before[:seen + 1, :width], after[:seen + 2, :width + abs(weight)].zero_()
         left, right = max(-weight, 0), max(weight, 0)
         dealt[:-1, left:left + width].addcmul_(table, 1 - take)
         dealt[1:, right:right + width].addcmul_(table, take)
-        table = dealt
+        before, after = after, before
+        width += abs(weight)
     lowest = sum(weight for weight in weights if weight < 0)
-    return lowest + torch.arange(table.shape[1]), table.sum(0)
+    return lowest + torch.arange(width), before.sum(0)
 
 
 def deal_test(weights, hand: int, observed: int) -> Deal:
@@ -132,8 +133,8 @@ def deal_test(weights, hand: int, observed: int) -> Deal:
 
     p = P(|K' - W/2| >= |K - W/2|), W = sum of `weights` (whole numbers, signed; cards left out weigh nothing),
     Var K' = 1/4 2n/(2n - 1) (sum w^2 - W^2/(2n)). With unit weights this is the hypergeometric test, and as `hand`
-    grows the binomial sign test. Where `deal_law` would cost more than 5e9 additions, the normal law with the exact
-    variance and a continuity correction takes its place, and `exact` is False.
+    grows the binomial sign test. Where `deal_law` would cost more than 5e9 additions or hold more than 2^30 bytes, the
+    normal law with the exact variance and a continuity correction takes its place, and `exact` is False.
     """
     weights = _weights(weights, hand)
     total, lowest = int(weights.sum()), int(weights.clamp(max=0).sum())
@@ -141,7 +142,9 @@ def deal_test(weights, hand: int, observed: int) -> Deal:
         raise ValueError(f"observed is {observed}; expected a whole number that a hand can sum to, from {lowest} to "
                          f"{total - lowest}.")
     variance = (int(weights.square().sum()) - total**2 / (2 * hand)) / 4 * (2 * hand) / (2 * hand - 1)
-    exact = len(weights)**2 * float(weights.abs().sum()) / 4 <= _LARGEST_COST
+    span = int(weights.abs().sum())
+    exact = (len(weights)**2 * span / 4 <= _LARGEST_COST
+             and 16 * (len(weights) + 1) * (span + 1) <= _LARGEST_TABLES)
     if variance <= 0:  # cards of one weight: every hand sums to the same
         tails = 1.0, 1.0, 1.0
     elif exact:
