@@ -1,7 +1,11 @@
+import tracemalloc
+
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nearsight.datasets import fashion_mnist
 from nearsight.measures.features import frechet, principal_basis
@@ -13,6 +17,44 @@ def test_principal_features_are_those_of_scikit_learn_up_to_sign():
     basis, peer = principal_basis(pool, 4), PCA(4).fit(pool.flatten(1))
     torch.testing.assert_close(basis(pool).abs(), torch.from_numpy(peer.transform(pool.flatten(1))).abs())
     torch.testing.assert_close(basis.shares, torch.from_numpy(peer.explained_variance_ratio_))
+
+
+@pytest.mark.parametrize("n, d, count", [(300, 12, 1), (300, 12, 11), (300, 12, 12), (12, 40, 4), (12, 40, 11), (3, 1, 1)])
+def test_principal_directions_are_the_leading_eigenvectors_of_the_covariance(n, d, count):
+    generator = torch.Generator().manual_seed(n)
+    pool = torch.randn(n, d, generator=generator, dtype=torch.float64) * torch.logspace(0, -3, d, dtype=torch.float64) + 5
+    basis = principal_basis(pool, count)
+    variances, vectors = (part.flip(-1) for part in torch.linalg.eigh(torch.atleast_2d(torch.cov(pool.T))))
+    torch.testing.assert_close(basis.mean, pool.mean(0))
+    torch.testing.assert_close(basis.shares, variances[:count] / variances.sum(), rtol=1e-9, atol=1e-14)
+    torch.testing.assert_close(basis.directions @ basis.directions.T, torch.eye(count, dtype=torch.float64))
+    torch.testing.assert_close((basis.directions @ vectors[:, :count]).abs(), torch.eye(count, dtype=torch.float64))
+    largest = basis.directions.gather(1, basis.directions.abs().argmax(1, keepdim=True))
+    assert (largest > 0).all()
+    assert torch.equal(principal_basis(pool, count).directions, basis.directions)
+
+
+class Largest(TorchDispatchMode):
+    """Knows the entries of the largest tensor that was made under it."""
+
+    entries = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.entries = max([self.entries, *(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))])
+        return result
+
+
+def test_wide_events_need_no_matrix_of_all_their_pairs():
+    pool = torch.randn(30, 3000, generator=torch.Generator().manual_seed(2))
+    with Largest():
+        principal_basis(pool[:, :9], 5)  # imports what it needs
+    tracemalloc.start()
+    with Largest() as largest:
+        assert principal_basis(pool, 5).directions.shape == (5, 3000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest.entries <= pool.numel() and peak < 8 * 8 * pool.numel() < 8 * 3000**2
 
 
 def test_the_frechet_distance_is_that_of_the_fitted_gaussians():
@@ -38,6 +80,8 @@ def test_photographs_have_the_stated_spectrum_and_distances():
 
 @pytest.mark.parametrize("call, words", [
     (lambda x: principal_basis(x, 4), "1 to 3"),
+    (lambda x: principal_basis(x[:3], 3), "1 to 2, the directions that 3 events of 3 entries determine"),
+    (lambda x: principal_basis(x[:1].repeat(4, 1), 1), "one event 4 times"),
     (lambda x: frechet(x, x[:, :2]), "expected equal shapes"),
     (lambda x: frechet(x[:1], x), "at least 2"),
     (lambda x: frechet(x[:, None], x), "expected features"),

@@ -113,11 +113,14 @@ def test_noise_is_drawn_in_blocks_of_draws_and_where_one_does_not_fit_of_points(
 
 
 def test_a_network_sees_the_dtype_of_the_points_whatever_that_of_the_noise():
-    network, points, noise = torch.nn.Linear(2, 2), randn(5, 2).float(), randn(30, 1, 2, seed=1)
-    errors = point_errors(lambda x, sigma: network(x), points, SIGMAS, noise=noise)
-    torch.testing.assert_close(errors, point_errors(lambda x, sigma: network(x), points, SIGMAS, noise=noise.float()))
-    double = network.double()
-    assert point_errors(lambda x, sigma: double(x), points.double(), SIGMAS, noise=noise.float()).isfinite().all()
+    network, points, noise = torch.nn.Linear(2, 2), randn(5, 2), randn(30, 1, 2, seed=1)
+
+    def errors(noise_dtype, points_dtype):
+        network.to(points_dtype)
+        return point_errors(lambda x, sigma: network(x), points.to(points_dtype), SIGMAS, noise=noise.to(noise_dtype))
+
+    torch.testing.assert_close(errors(F64, torch.float32), errors(F64, F64), rtol=1e-5, atol=0)
+    torch.testing.assert_close(errors(torch.float32, F64), errors(F64, F64), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("entries", [2**20, 50, 1])
