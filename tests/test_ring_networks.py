@@ -10,8 +10,8 @@ from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.denoisers.ring import RingKernelDenoiser
 from nearsight.studies import find
-from nearsight.studies.random_rings import RATIOS, RandomRings, random_errors
-from nearsight.studies.ring_networks import LEVELS, SIGMAS, RingNetworks, learning, measure, untrained
+from nearsight.studies.random_rings import random_errors
+from nearsight.studies.ring_networks import LEVELS, SIGMAS, measure, untrained
 
 
 def test_networks_run_from_end_to_end():
@@ -20,14 +20,6 @@ def test_networks_run_from_end_to_end():
     assert {name: list(array.shape) for name, array in stages[0].arrays.items()} == {
         "gap": [2, 17], "risk": [2, 17], "matched": [2, 3], "isotropic": [2, 3, 2], "tangential": [2, 3, 2]}
     assert not torch.equal(stages[0].arrays["risk"], stages[1].arrays["risk"])
-
-
-def test_the_paper_scale_takes_its_first_two_steps():
-    config = find("ring-networks-paper").config
-    few = RingNetworks(snapshots=(2,), batch=config.batch)
-    assert learning(few, (config.widths[-1], 5, config.seeds - 1))["risk"].isfinite().all()
-    train_error = random_errors(RandomRings((64.0,), density=0.5), (0, 64.0))["train"]
-    assert train_error.shape == RATIOS.shape and train_error.isfinite().all()
 
 
 def test_the_network_has_the_stated_layers():

@@ -1,0 +1,64 @@
+"""The published sizes: each study's own paper configuration, with only its steps cut, taken through two of them.
+
+Of a configuration nothing is changed but the fields of FEW, which count the steps of a training.
+"""
+
+from dataclasses import fields, replace
+from itertools import islice
+
+import pytest
+
+from nearsight.noise import edm_sigmas
+from nearsight.records.runs import Work
+from nearsight.studies import gaussian_networks, runs
+
+FEW = {"training_steps": 2, "snapshots": (2,)}
+GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # sweeps whose last stage is the largest
+IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
+UNDEFINED = {"matched"}  # nan where no blur matches, as after two steps; see `matched_blur`
+
+PAPER = {run.name: run for run in runs() if run.scale == "paper"}
+
+
+def with_few_steps(run):
+    config = replace(run.config, **{name: few for name, few in FEW.items() if hasattr(run.config, name)})
+    changed = {field.name for field in fields(config) if getattr(config, field.name) != getattr(run.config, field.name)}
+    assert changed <= FEW.keys() and config.steps == run.config.steps
+    return config
+
+
+def assert_measured(stage):
+    assert stage.arrays
+    for name, array in stage.arrays.items():
+        assert array.numel() and not array.isinf().any() and (name in UNDEFINED or not array.isnan().any()), name
+
+
+def test_every_study_has_a_paper_scale():
+    assert 3 * len(PAPER) == len(runs()) and GROWING | {IMAGES} <= PAPER.keys()
+
+
+@pytest.mark.parametrize("name", sorted(PAPER.keys() - {IMAGES}))
+def test_the_paper_scale_takes_two_steps(name):
+    run = PAPER[name]
+    stages = list(islice(run.computation(with_few_steps(run)), 2))
+    assert 0 < stages[0].step < stages[1].step <= run.config.steps
+    for stage in stages:
+        assert_measured(stage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(GROWING))
+def test_the_largest_stage_of_the_paper_scale_takes_two_steps(name):
+    run = PAPER[name]
+    stage, = run.computation(with_few_steps(run), Work(after=run.config.steps - 1))
+    assert stage.step == run.config.steps
+    assert_measured(stage)
+
+
+@pytest.mark.slow
+def test_the_published_network_takes_two_steps_of_training_and_two_of_the_reverse_process(monkeypatch):
+    # The 18 steps of its samples are 35 calls with 1,000 images each: five minutes of one core. Two steps have both
+    # kinds of step in them, Heun's and Euler's into 0.
+    monkeypatch.setattr(gaussian_networks, "edm_sigmas", lambda steps: edm_sigmas(2))
+    run = PAPER[IMAGES]
+    assert_measured(next(run.computation(with_few_steps(run))))
