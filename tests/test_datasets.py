@@ -6,10 +6,15 @@ import http.server
 import importlib.util
 import io
 import math
+import os
 import pickle
+import struct
 import tarfile
 import threading
+import tracemalloc
 import zipfile
+import zlib
+from contextlib import contextmanager, nullcontext
 from itertools import combinations
 from pathlib import Path
 
@@ -19,11 +24,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from sklearn.datasets import load_digits
 
 from nearsight.datasets import (
     Scaling,
+    archive,
     check_disjoint,
     cifar,
     cifar10,
@@ -197,9 +203,10 @@ def test_an_idx_file_returns_the_array_it_was_made_from(tmp_path_factory, shape,
 
 
 @pytest.mark.parametrize("content, sentence", [
-    (idx(np.zeros((3, 4), np.uint8))[:-1], "holds 23 bytes; its header of shape .3, 4. asks for 24"),
-    (idx(np.zeros((3, 4), np.uint8)) + b"0", "holds 25 bytes"),
-    (idx(np.zeros((3, 4), np.uint8))[:7], "holds 7 bytes"),
+    (idx(np.zeros((3, 4), np.uint8))[:-1], "the array of shape .3, 4. in .*array states 12 bytes and holds 11;"),
+    (idx(np.zeros((3, 4), np.uint8)) + b"0", "states 12 bytes and holds more"),
+    (idx(np.zeros((3, 4), np.uint8))[:7], "holds 7 bytes; its header of 2 dimensions asks for more"),
+    (bytes([0, 0, 8, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]), "asks for 18,446,744,073,709,551,616 bytes"),
     (gzip.compress(idx(np.zeros((3, 4), np.uint8)))[:-9], "ends early or is damaged"),
     (pickle.dumps([1, 2]), "expected an IDX file"),
     (b"", "expected an IDX file"),
@@ -622,3 +629,140 @@ def test_a_cut_zip_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match="faces.zip is no archive, or cut; expected a folder, a zip or a tar archive"):
         image_folder(path)
+
+
+# What asks for more than it should
+
+
+MIB = 2**20
+
+
+@contextmanager
+def little_memory():
+    """Python and numpy hold at most 2 MiB at once, of bombs that hold 64 and more."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def forged(path, content, compression=zipfile.ZIP_DEFLATED, name="1.png", **header):
+    """A zip archive whose directory says of its one file what `header` says."""
+    with zipfile.ZipFile(path, "w", compression) as target:
+        target.writestr(name, content)
+        for field, value in header.items():
+            setattr(target.infolist()[0], field, value)
+    return path
+
+
+@pytest.mark.parametrize("header, sentence", [
+    ({"flag_bits": 1}, "1.png in .*faces.zip is encrypted; expected an archive that anyone can read"),
+    ({"file_size": 5 * 2**30}, "1.png in .* asks for 5,368,709,120 bytes; expected at most 268,435,456 a file"),
+    ({"file_size": 100}, "faces.zip is cut or damaged .Bad CRC-32"),
+    ({"file_size": 65 * MIB}, "1.png states 68,157,440 bytes and holds 67,108,864"),
+    ({"compress_type": 9}, "1.png in .* is compressed by method 9; expected stored or deflated files"),
+])
+def test_a_zip_file_that_lies_or_is_locked_is_refused_in_little_memory(tmp_path, header, sentence):
+    path = forged(tmp_path / "faces.zip", bytes(64 * MIB), **header)
+    holds_more = header == {"file_size": 65 * MIB}  # within the limit, so that it is read
+    with nullcontext() if holds_more else little_memory(), pytest.raises(ValueError, match=sentence):
+        image_folder(path)
+
+
+def test_bzip2_in_a_zip_file_is_refused_since_its_output_is_without_bound(tmp_path):
+    path = forged(tmp_path / "faces.zip", bytes(64 * MIB), zipfile.ZIP_BZIP2, file_size=100)
+    assert path.stat().st_size < 1000
+    with little_memory(), pytest.raises(ValueError, match="is compressed by method 12; expected stored or deflated"):
+        image_folder(path)
+
+
+def member(size, kind=tarfile.REGTYPE, pax=None):
+    """The header of a member of a tar archive, and nothing behind it."""
+    entry = tarfile.TarInfo("data_batch_1.bin")
+    entry.size, entry.type, entry.pax_headers = size, kind, pax or {}
+    return entry.tobuf(tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("header, size", [
+    (member(3 * 2**30), "3,221,225,472"),
+    (member(2**40, tarfile.GNUTYPE_LONGNAME), "1,099,511,627,776"),
+    (member(2**40, tarfile.XHDTYPE), "1,099,511,627,776"),
+    (member(0, pax={"size": str(2**40)}), "1,099,511,627,776"),
+    (member(-512), "-512"),
+], ids=["file", "name", "header", "size in a header", "negative"])
+def test_a_tar_archive_with_a_member_without_bound_is_refused_in_little_memory(tmp_path, header, size):
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    path.write_bytes(gzip.compress(header + bytes(64 * MIB)))
+    with little_memory(), pytest.raises(ValueError, match=f"asks for {size} bytes; expected at most 268,435,456 a file"):
+        cifar10(path)
+
+
+@pytest.mark.parametrize("shape, sentence", [
+    ((2**22, 2**10), r"the array of shape \[4194304, 1024\] in .* asks for 4,294,967,296 bytes; expected at most 268"),
+    ((3,), r"the array of shape \[3\] in .* states 3 bytes and holds more"),
+])
+def test_an_idx_file_that_unpacks_to_more_than_it_states_or_may_is_refused_in_little_memory(tmp_path, shape, sentence):
+    header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    (tmp_path / "array.gz").write_bytes(gzip.compress(header + bytes(64 * MIB)))
+    with little_memory(), pytest.raises(ValueError, match=sentence):
+        read_idx(tmp_path / "array.gz")
+
+
+@pytest.mark.parametrize("size, sentence", [(2**32, "test_images.npy in .* asks for"), (100, "Bad CRC-32")])
+def test_a_shipped_file_that_unpacks_to_gigabytes_is_refused_in_little_memory(tmp_path, monkeypatch, size, sentence):
+    path = forged(tmp_path / "fashion.npz", bytes(64 * MIB), name="test_images.npy", file_size=size)
+    monkeypatch.setattr(fashion, "SHIPPED", path)
+    with little_memory(), pytest.raises(ValueError, match=f"cannot be read .*{sentence}"):
+        fashion_mnist("test")
+
+
+def test_a_file_of_a_folder_that_is_too_large_is_refused_in_little_memory(tmp_path):
+    (tmp_path / "1.png").touch()
+    os.truncate(tmp_path / "1.png", 2**28 + 1)
+    with little_memory(), pytest.raises(ValueError, match="1.png asks for 268,435,457 bytes; expected at most"):
+        image_folder(tmp_path)
+
+
+def png(width, height):
+    """A whole png file of one bit a pixel, all black, that is compressed two thousand times."""
+    stream = io.BytesIO()
+    Image.new("1", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def stated(content, width, height):
+    """The same file, which states another size."""
+    head = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + head + zlib.crc32(head).to_bytes(4) + content[33:]
+
+
+@pytest.mark.parametrize("content, sentence", [
+    (png(10_000, 10_000), "1.png unpacks to more than 268,435,456 bytes .*100000000 pixels"),
+    (stated(png(8, 8), 60_000, 60_000), "1.png unpacks to more than 268,435,456 bytes .*3600000000 pixels"),
+    (png(1, 40_000_000), "1.png with a shorter side of 32 asks for 122,880,000,000 bytes"),
+], ids=["true", "stated", "a line"])
+def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_does(tmp_path, content, sentence):
+    assert len(content) < MIB
+    (tmp_path / "1.png").write_bytes(content)
+    with little_memory(), pytest.raises(ValueError, match=sentence):
+        image_folder(tmp_path)
+
+
+def test_a_picture_with_a_text_that_unpacks_to_megabytes_is_refused_by_its_name(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "0" * 8 * MIB, zip=True)
+    Image.new("L", (8, 8)).save(tmp_path / "1.png", pnginfo=text)
+    with pytest.raises(ValueError, match="1.png is cut or no image .Decompressed data too large"):
+        image_folder(tmp_path)
+
+
+def test_a_picture_of_another_kind_under_the_name_of_a_png_is_refused(tmp_path):
+    (tmp_path / "1.png").write_bytes(picture(8, 8, (1, 2, 3), "EPS"))
+    with pytest.raises(ValueError, match="1.png is cut or no image .*; expected a png or jpg file"):
+        image_folder(tmp_path)
+
+
+def test_the_limit_of_a_file_is_that_of_a_picture_in_bytes():
+    assert archive.LARGEST // 3 == Image.MAX_IMAGE_PIXELS

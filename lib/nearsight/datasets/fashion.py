@@ -7,14 +7,14 @@ from the original IDX files and kept their order.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from nearsight.checks import choice
+from nearsight.datasets.archive import opened
 from nearsight.datasets.images import Images, Scaling
 
 SHIPPED = Path(__file__).parent / "data" / "fashion-mnist.npz"
@@ -74,9 +74,9 @@ def _read(path: Path, file: str) -> tuple[np.ndarray, np.ndarray]:
     remedy = "reinstall the package, or make the file again with tools/make_fashion_subset.py."
     names = f"{file}_images", f"{file}_labels"
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            images, labels = (archive[name] for name in names)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        with opened(path) as files:
+            images, labels = (np.load(io.BytesIO(files[f"{name}.npy"]()), allow_pickle=False) for name in names)
+    except (OSError, EOFError, KeyError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error}); expected a part of Fashion-MNIST: {remedy}") from error
     for name, array in zip(names, (images, labels)):
         found = hashlib.sha256(array.tobytes()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from operator import index
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from nearsight.datasets.archive import opened
+from nearsight.datasets.archive import LARGEST, bounded, opened
 from nearsight.datasets.images import Images, Scaling
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -29,8 +30,8 @@ def image_folder(path: str | Path, side: int = 32, grey: bool = True, indices: I
     Network units: y = 0.5 (v - mean) / deviation for pixel values v in 0..255. Without a `scaling` both constants are
     measured on the images returned; read every further set with the `.scaling` of the first.
 
-    Raises ValueError for a path without images, a pickle, a cut or damaged file, images of more than 8 bits and an
-    index beyond the files. Cost: about 2 ms an image of CelebA's size.
+    Raises ValueError for a path without images, a pickle, an encrypted archive, a cut or damaged file, images of more
+    than 8 bits or 256 MiB (`archive.LARGEST`), and an index beyond the files. Cost: about 2 ms an image of CelebA's size.
     """
     if side < 1:
         raise ValueError(f"side is {side}; expected at least one pixel.")
@@ -57,14 +58,20 @@ def _natural(name: str) -> tuple:
 def _square(content: bytes, name: str, side: int, grey: bool) -> np.ndarray:
     """One image as uint8 [C, side, side]."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{name} has more than 8 bits a pixel ({image.mode}); expected 8: try to convert it.")
-            image = image.convert("RGB")
-    except (OSError, SyntaxError) as error:
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+        image.load()
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} unpacks to more than {LARGEST:,} bytes ({error}); expected a smaller picture: leave "
+                         "it out or shrink it.") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{name} is cut or no image ({error}); expected a png or jpg file: fetch it again.") from error
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"{name} has more than 8 bits a pixel ({image.mode}); expected 8: try to convert it.")
+    image = image.convert("RGB")
     shorter = min(image.size)
     width, height = (side * length // shorter for length in image.size)
+    bounded(3 * width * height, f"{name} with a shorter side of {side}")  # a line of pixels grows to a plane
     left, top = round((width - side) / 2), round((height - side) / 2)
     image = image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
     values = np.asarray(image.convert("L") if grey else image)
