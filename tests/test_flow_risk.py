@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from scipy import special
 
 from nearsight.datasets import on_ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser, guided
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
-from nearsight.flow import excess_risk, fitted_blur, guided_blur, matched_blur
+from nearsight.flow import excess_risk, fitted_blur, fitted_spread, guided_blur, matched_blur, modulation
 from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.quadrature import polar
 
@@ -70,20 +71,82 @@ def test_a_blurred_denoiser_has_its_own_blur(blur):
     assert abs(fit.blur - blur) < 1e-4 and fit.unexplained < 1e-6
 
 
+ANGLES = 2 * math.pi * torch.arange(10, dtype=torch.float64) / 10
+COARSE = dict(zip(("noise", "weights"), polar(10, 16, 5.0)))
+COARSE["noise"] = COARSE["noise"][:, None]
+
+
 def test_a_ring_kernel_is_explained_by_its_own_family_and_not_by_isotropic_blur():
-    angles = 2 * math.pi * torch.arange(10, dtype=torch.float64) / 10
-    denoiser = RingKernelDenoiser(10.0, angles, 2.0)
-    noise, weights = polar(16, 20, 6.0)
-    coarse = {"noise": noise[:, None], "weights": weights}
-    along = fitted_blur(denoiser, TRAIN, 1.07, **coarse, family=lambda spread: RingKernelDenoiser(10.0, angles, spread))
-    assert abs(along.blur - 2.0) < 1e-3 and along.unexplained < 1e-6
-    assert fitted_blur(denoiser, TRAIN, 1.07, **coarse).unexplained > 0.2
+    denoiser = RingKernelDenoiser(10.0, ANGLES, 2.0)
+    along = fitted_spread(denoiser, TRAIN, 1.07, **COARSE)
+    expected = special.iv(10, 25) / special.iv(0, 25) * float(modulation(10, 1.07)) / 2
+    assert abs(along.modulation / expected - 1) < 1e-4 and along.unexplained < 1e-9
+    assert fitted_blur(denoiser, TRAIN, 1.07, **COARSE).unexplained > 0.2
 
 
-def test_no_blur_matches_an_error_out_of_reach():
-    assert math.isnan(matched_blur(lambda x, sigma: 2 * x, TRAIN, 1.07, **EXACT))
+def test_modulation_is_that_of_the_blurred_and_noised_density_on_the_ring():
+    spread, sigma = 1.5, 0.8
+    theta = 2 * math.pi * torch.arange(1000, dtype=torch.float64) / 1000
+    kernel, likelihood = ((scale * (theta.cos() - 1)).exp() for scale in ((10 / spread) ** 2, (10 / sigma) ** 2))
+    waves = [torch.fft.fft(law) for law in (kernel, likelihood)]
+    density = torch.stack([torch.fft.ifft(waves[0] * waves[1]).real.roll(100 * k) for k in range(10)]).sum(0)
+    expected = density @ (10 * theta).cos() / density.sum()
+    found = fitted_spread(RingKernelDenoiser(10.0, ANGLES, spread), TRAIN, sigma, **COARSE)
+    assert abs(found.modulation - expected) < 1e-6
+
+
+def test_a_uniform_law_shows_none_of_its_points_whatever_the_search_says():
+    for sigma in (0.3, 1.07, 2.8):
+        for denoiser in (TRUTH, RingKernelDenoiser(10.0, ANGLES, 7.5), RingKernelDenoiser(10.0, ANGLES, 35.0)):
+            found = fitted_spread(denoiser, TRAIN, sigma, **COARSE)
+            assert 0 <= found.modulation < 1e-5 and found.unexplained < 1e-9
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.5, 2.5, 3.5, 5.0, 9.0])
+def test_rounding_of_the_denoiser_does_not_change_what_is_reported(spread):
+    generator = torch.Generator().manual_seed(0)
+    off = EmpiricalDenoiser(TRAIN, 0.5)
+
+    def report(sigma, size):
+        def denoiser(x, sigma):
+            rounding = size * torch.randn(x.shape, dtype=x.dtype, generator=generator)
+            return 0.8 * RingKernelDenoiser(10.0, ANGLES, spread)(x, sigma) + 0.2 * off(x, sigma) + rounding
+        fit, along = (fit(denoiser, TRAIN, sigma, **COARSE) for fit in (fitted_blur, fitted_spread))
+        return torch.tensor([fit.unexplained, along.unexplained, along.modulation])
+
+    for sigma in (0.3, 1.07, 2.8):
+        assert (report(sigma, 0.0) - report(sigma, 1e-7)).abs().max() < 1e-4
+
+
+def test_the_lowest_of_several_minima_is_found():
+    # Far above sigma, blurs on both sides of one that suits less leave x alone just as well.
+    def denoiser(x, sigma):
+        return 0.5 * (EmpiricalDenoiser(TRAIN, 2.7)(x, sigma) + EmpiricalDenoiser(TRAIN, 12.0)(x, sigma))
+
+    fit = fitted_blur(denoiser, TRAIN, 0.3, **COARSE)
+    blurs = torch.logspace(-2, 1.6, 400, dtype=torch.float64).tolist()
+    clean = denoiser((TRAIN + 0.3 * COARSE["noise"]).flatten(0, 1), 0.3)
+    by_force, optimal = ([float(excess_risk(lambda x, sigma: clean, EmpiricalDenoiser(TRAIN, blur), TRAIN, [0.3], **COARSE))
+                          for blur in values] for values in (blurs, [0.0]))
+    assert fit.unexplained <= min(by_force) / optimal[0] < 1.001 * fit.unexplained
+
+
+def test_nothing_explains_an_error_that_no_blur_makes():
+    # Sharper than the optimal denoiser: any blur is a step in the wrong direction.
+    def denoiser(x, sigma):
+        return EmpiricalDenoiser(TRAIN)(x, 0.9 * sigma)
+
+    assert fitted_blur(denoiser, TRAIN, 1.07, **COARSE).blur == 0
+    for fit in (fitted_blur, fitted_spread):
+        assert fit(denoiser, TRAIN, 1.07, **COARSE).unexplained == 1
+        assert fit(EmpiricalDenoiser(TRAIN), TRAIN, 1.07, **COARSE).unexplained == 0
+
+
+def test_an_error_out_of_reach_is_matched_by_the_nearest_blur():
+    assert matched_blur(lambda x, sigma: 2 * x, TRAIN, 1.07, **EXACT) == 40
     peeking = TRAIN[:, None].expand(-1, len(NOISE), -1).transpose(0, 1).flatten(0, 1)
-    assert math.isnan(matched_blur(lambda x, sigma: peeking, TRAIN, 1.07, **EXACT))
+    assert matched_blur(lambda x, sigma: peeking, TRAIN, 1.07, **EXACT) == 0
+    assert matched_blur(EmpiricalDenoiser(TRAIN), TRAIN, 1.07, **EXACT) == 0
 
 
 def test_precisions_add_up_on_one_point():

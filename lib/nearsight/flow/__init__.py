@@ -2,11 +2,12 @@
 
 from nearsight.flow.maps import GapMap, gap_map, place_gap
 from nearsight.flow.published import published_gap, published_noise, published_random_split, published_sigmas
-from nearsight.flow.risk import FittedBlur, excess_risk, fitted_blur, guided_blur, matched_blur
+from nearsight.flow.risk import (FittedBlur, FittedSpread, excess_risk, fitted_blur, fitted_spread, guided_blur,
+                                 matched_blur)
 from nearsight.flow.separation import bhattacharyya, mode_distance, padded_gap, state_distance
 from nearsight.flow.theory import lattice_gap, modulation, random_gap, return_probability, small_gap
 
-__all__ = ["FittedBlur", "GapMap", "bhattacharyya", "excess_risk", "fitted_blur", "gap_map", "guided_blur",
-           "lattice_gap", "matched_blur", "mode_distance", "modulation", "padded_gap", "place_gap", "published_gap",
-           "published_noise", "published_random_split", "published_sigmas", "random_gap", "return_probability",
-           "small_gap", "state_distance"]
+__all__ = ["FittedBlur", "FittedSpread", "GapMap", "bhattacharyya", "excess_risk", "fitted_blur", "fitted_spread",
+           "gap_map", "guided_blur", "lattice_gap", "matched_blur", "mode_distance", "modulation", "padded_gap",
+           "place_gap", "published_gap", "published_noise", "published_random_split", "published_sigmas", "random_gap",
+           "return_probability", "small_gap", "state_distance"]

@@ -13,6 +13,8 @@ from torch import Tensor
 from nearsight import checks
 from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.compose import Denoiser
+from nearsight.denoisers.ring import RingKernelDenoiser
+from nearsight.flow.theory import modulation
 from nearsight.measures.gaps import denoising_error
 
 _LARGEST = 40.0  # blurs are sought up to here: four radii of the default ring
@@ -44,8 +46,9 @@ def matched_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor
     """The blur with which the empirical denoiser of `points` has the training error of `denoiser` at one noise level.
 
     The training error rises monotonically with the blur at every sigma, on the ring hardly at all above sigma = 3:
-    there the match says little. Returns nan where no blur up to 40 has that error (a denoiser better than the optimal
-    one by chance, or worse than the identity). Costs about 30 evaluations of the empirical denoiser.
+    there the match says little. Where no blur has that error it is the one whose error is nearest: 0 for a denoiser
+    that is better than the optimal one by chance, 40, the largest that is sought, for one that leaves as much noise as
+    the identity or more. Costs about 30 evaluations of the empirical denoiser.
     """
     def error(model: Denoiser) -> float:
         return float(denoising_error(model, points, [sigma], noise=noise, weights=weights))
@@ -55,46 +58,91 @@ def matched_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor
     def excess(blur: float) -> float:
         return error(EmpiricalDenoiser(points, blur)) - wanted
 
-    if excess(0.0) > 0 or excess(_LARGEST) < 0:
-        return float("nan")
-    return optimize.brentq(excess, 0.0, _LARGEST, xtol=1e-6)
+    if excess(0.0) >= 0:
+        return 0.0
+    return _LARGEST if excess(_LARGEST) <= 0 else optimize.brentq(excess, 0.0, _LARGEST, xtol=1e-6)
 
 
 @dataclass(frozen=True)
 class FittedBlur:
-    """The blur that explains a denoiser best, and the share of its error that it leaves unexplained (0: nothing is
-    left)."""
+    """The isotropic blur that explains a denoiser best, and the share of its error that it leaves unexplained (0:
+    nothing is left, 1: no blur explains anything)."""
 
     blur: float
     unexplained: float
 
 
-def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor, weights: Tensor | None = None,
-                family: Callable[[float], Denoiser] | None = None) -> FittedBlur:
-    """The member of a family of blurred denoisers that is nearest to `denoiser` on noised training data.
+def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
+                weights: Tensor | None = None) -> FittedBlur:
+    """The blurred denoiser D_delta of `points` that is nearest to `denoiser` on noised training data.
 
-        blur = argmin_delta E |D - D_delta|^2,      unexplained = E |D - D_blur|^2 / E |D - y*|^2
+        blur = argmin_delta E |D - D_delta|^2,      unexplained = min_delta E |D - D_delta|^2 / E |D - y*|^2
 
-    y* is the optimal denoiser of `points`, and `family` maps delta to a denoiser: isotropic blur where it is not
-    given, for blur along the ring pass `lambda spread: RingKernelDenoiser(radius, angles, spread)`. Sought on a
-    logarithmic scale from 1e-3 to 40, first on a grid, then by Brent's method. Costs about 45 evaluations of the
-    family and one of the denoiser.
+    y* is the optimal denoiser of `points`, delta = 0. The unexplained share is a minimum, which data always determine;
+    its place they may not: where blurs much larger than sigma all but leave x alone, several can be as near as each
+    other. Sought from 0 to 40 on a logarithmic scale, on a grid and by Brent's method from each of its minima. Costs
+    about 70 evaluations of the blurred denoiser and one of the other.
     """
-    family = family or (lambda blur: EmpiricalDenoiser(points, blur))
+    return FittedBlur(*_nearest(lambda blur: EmpiricalDenoiser(points, blur), denoiser, points, sigma, noise, weights))
+
+
+@dataclass(frozen=True)
+class FittedSpread:
+    """The blur along the ring that explains a denoiser best, told by how much of the points it leaves to be seen (0: the
+    uniform ring), and the share of the denoiser's error that it leaves unexplained."""
+
+    modulation: float
+    unexplained: float
+
+
+def fitted_spread(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor, weights: Tensor | None = None,
+                  radius: float = 10.0) -> FittedSpread:
+    """The denoiser of n points of a ring, blurred along the ring only, that is nearest to `denoiser` on noised points.
+
+        modulation = I_n(c)/I_0(c) * I_n(kappa)/I_0(kappa),      c = (radius/spread)^2,  kappa = (radius/sigma)^2
+
+    The spread itself, found as in `fitted_blur` in the family of `RingKernelDenoiser`, is not determined by the data
+    where the blurred points, or the points at this noise level, are as good as uniform on the ring: all larger spreads
+    are then the same denoiser to rounding. What such a denoiser can depend on is the wave with n crests around the ring
+    that is left of n equidistant points after both blur and noise (von Mises laws of concentration c and kappa, Mardia
+    and Jupp 2000, section 3.5.4). Its share is the modulation: `modulation(n, sigma, radius) / 2` without blur, 0 for the
+    uniform ring. For points at other angles it says what the kernel leaves of such a wave. Costs as `fitted_blur`, with
+    the family's Bessel functions.
+    """
+    angles = torch.atan2(points[:, 1], points[:, 0])
+    spread, unexplained = _nearest(lambda spread: RingKernelDenoiser(radius, angles, spread), denoiser, points, sigma,
+                                   noise, weights)
+    seen = float(modulation(len(points), sigma, radius)) / 2
+    left = float(modulation(len(points), spread, radius)) / 2 if spread else 1.0
+    return FittedSpread(seen * left, unexplained)
+
+
+def _nearest(family: Callable[[float], Denoiser], denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
+             weights: Tensor | None) -> tuple[float, float]:
+    """The blur from 0 to 40 whose member of the family is nearest to a denoiser on noised points, and its distance as a
+    share of that of the optimal denoiser, which is the member of blur 0."""
     with torch.no_grad():
         noisy = (points + sigma * noise).to(points.dtype).flatten(0, 1)
         clean = denoiser(noisy, sigma)  # once: a network costs more than the family
 
-    def distance(log_blur: float) -> float:
-        member = family(math.exp(log_blur))
+    def distance(member: Denoiser) -> float:
         return float(excess_risk(lambda x, sigma: clean, member, points, [sigma], noise, weights))
 
-    grid = torch.linspace(math.log(1e-3), math.log(_LARGEST), 25, dtype=torch.float64).tolist()
-    best = min(range(len(grid)), key=lambda index: distance(grid[index]))
-    ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = optimize.minimize_scalar(distance, bounds=ends, method="bounded", options={"xatol": 1e-6})
-    optimal = float(excess_risk(denoiser, EmpiricalDenoiser(points), points, [sigma], noise, weights))
-    return FittedBlur(math.exp(found.x), found.fun / optimal)
+    def at(log_blur: float) -> float:
+        return distance(family(math.exp(log_blur)))
+
+    grid = torch.linspace(math.log(1e-3), math.log(_LARGEST), 49, dtype=torch.float64).tolist()
+    values = [math.inf, *map(at, grid), math.inf]
+    lowest, optimal = min(values), distance(EmpiricalDenoiser(points))
+    best = optimal, 0.0
+    for index, (before, here, after) in enumerate(zip(values, values[1:], values[2:])):
+        # Each minimum of the grid, so that the lowest is found however close the others come; on a plateau, where
+        # rounding alone makes minima, only the lowest of all.
+        if here == lowest or here < (1 - 1e-9) * min(before, after):
+            ends = grid[max(index - 1, 0)], grid[min(index + 1, len(grid) - 1)]
+            found = optimize.minimize_scalar(at, bounds=ends, method="bounded", options={"xatol": 1e-6})
+            best = min(best, (found.fun, math.exp(found.x)))
+    return best[1], best[0] / optimal if optimal else 0.0
 
 
 def guided_blur(positive: float, negative: float, weight: float, sigma: float = 0.0) -> float:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nearsight.datasets.rings import ring, ring_split
 from nearsight.denoisers.compose import Denoiser
-from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
-from nearsight.flow.risk import excess_risk, fitted_blur, matched_blur
+from nearsight.denoisers.ring import RingDenoiser
+from nearsight.flow.risk import excess_risk, fitted_blur, fitted_spread, matched_blur
 from nearsight.measures.gaps import generalization_gap
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
@@ -84,20 +84,20 @@ def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Te
 
         gap, risk [S]           norm gap and excess risk at SIGMAS
         matched [L]             isotropic blur of the same training error, at LEVELS
-        isotropic, tangential   [L, 2] fitted blur and unexplained share, isotropic and along the ring
+        isotropic, tangential   [L] share of the error that the best blur leaves unexplained, isotropic and along the ring
+        modulation [L]          what the best blur along the ring and the noise leave to be seen of the points
+
+    The parameters of the best blurs are left out: data need not determine them.
     """
     noise, weights = polar(10, 16, 5.0)  # a network is smooth, and a fit costs hundreds of Bessel functions a node
     exact = {"noise": noise[:, None], "weights": weights}
-    angles = torch.atan2(points[:, 1], points[:, 0])
-    fits = {"isotropic": None, "tangential": lambda spread: RingKernelDenoiser(RADIUS, angles, spread)}
-    matched = [matched_blur(denoiser, points, sigma, **exact) for sigma in LEVELS]
-    result = {"gap": generalization_gap(denoiser, points, holdout, SIGMAS, "norm", **exact).gap,
-              "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), SIGMAS, **exact),
-              "matched": torch.tensor(matched, dtype=torch.float64)}
-    for name, family in fits.items():
-        found = [fitted_blur(denoiser, points, sigma, **exact, family=family) for sigma in LEVELS]
-        result[name] = torch.tensor([[fit.blur, fit.unexplained] for fit in found], dtype=torch.float64)
-    return result
+    along = [fitted_spread(denoiser, points, sigma, **exact, radius=RADIUS) for sigma in LEVELS]
+    at_levels = {"matched": [matched_blur(denoiser, points, sigma, **exact) for sigma in LEVELS],
+                 "isotropic": [fitted_blur(denoiser, points, sigma, **exact).unexplained for sigma in LEVELS],
+                 "tangential": [fit.unexplained for fit in along], "modulation": [fit.modulation for fit in along]}
+    return {"gap": generalization_gap(denoiser, points, holdout, SIGMAS, "norm", **exact).gap,
+            "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), SIGMAS, **exact),
+            **{name: torch.tensor(values, dtype=torch.float64) for name, values in at_levels.items()}}
 
 
 SCALES = [Scales("ring-networks", ring_networks,
