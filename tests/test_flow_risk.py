@@ -79,7 +79,7 @@ COARSE["noise"] = COARSE["noise"][:, None]
 def test_a_ring_kernel_is_explained_by_its_own_family_and_not_by_isotropic_blur():
     denoiser = RingKernelDenoiser(10.0, ANGLES, 2.0)
     along = fitted_spread(denoiser, TRAIN, 1.07, **COARSE)
-    expected = special.iv(10, 25) / special.iv(0, 25) * float(modulation(10, 1.07)) / 2
+    expected = special.iv(10, 25) / special.iv(0, 25) * float(modulation(10, 1.07))
     assert abs(along.modulation / expected - 1) < 1e-4 and along.unexplained < 1e-9
     assert fitted_blur(denoiser, TRAIN, 1.07, **COARSE).unexplained > 0.2
 
@@ -90,7 +90,7 @@ def test_modulation_is_that_of_the_blurred_and_noised_density_on_the_ring():
     kernel, likelihood = ((scale * (theta.cos() - 1)).exp() for scale in ((10 / spread) ** 2, (10 / sigma) ** 2))
     waves = [torch.fft.fft(law) for law in (kernel, likelihood)]
     density = torch.stack([torch.fft.ifft(waves[0] * waves[1]).real.roll(100 * k) for k in range(10)]).sum(0)
-    expected = density @ (10 * theta).cos() / density.sum()
+    expected = 2 * density @ (10 * theta).cos() / density.sum()
     found = fitted_spread(RingKernelDenoiser(10.0, ANGLES, spread), TRAIN, sigma, **COARSE)
     assert abs(found.modulation - expected) < 1e-6
 

@@ -43,7 +43,7 @@ def test_a_known_spread_along_the_ring_is_measured(spread):
     points, holdout = ring_split(10)
     denoiser = RingKernelDenoiser(10.0, torch.atan2(points[:, 1], points[:, 0]), spread)
     found = measure(denoiser, points, holdout)
-    expected = modulation(10, torch.tensor(LEVELS)) / 2 * modulation(10, spread) / 2
+    expected = modulation(10, torch.tensor(LEVELS)) * modulation(10, spread) / 2
     torch.testing.assert_close(found["modulation"], expected, atol=1e-4, rtol=0)
     assert found["tangential"].max() < 1e-5 < found["isotropic"][:2].min()
 

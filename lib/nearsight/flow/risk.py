@@ -99,22 +99,21 @@ def fitted_spread(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tenso
                   radius: float = 10.0) -> FittedSpread:
     """The denoiser of n points of a ring, blurred along the ring only, that is nearest to `denoiser` on noised points.
 
-        modulation = I_n(c)/I_0(c) * I_n(kappa)/I_0(kappa),      c = (radius/spread)^2,  kappa = (radius/sigma)^2
+        modulation = 2 I_n(c)/I_0(c) I_n(kappa)/I_0(kappa),      c = (radius/spread)^2,  kappa = (radius/sigma)^2
 
-    The spread itself, found as in `fitted_blur` in the family of `RingKernelDenoiser`, is not determined by the data
-    where the blurred points, or the points at this noise level, are as good as uniform on the ring: all larger spreads
-    are then the same denoiser to rounding. What such a denoiser can depend on is the wave with n crests around the ring
-    that is left of n equidistant points after both blur and noise (von Mises laws of concentration c and kappa, Mardia
-    and Jupp 2000, section 3.5.4). Its share is the modulation: `modulation(n, sigma, radius) / 2` without blur, 0 for the
-    uniform ring. For points at other angles it says what the kernel leaves of such a wave. Costs as `fitted_blur`, with
-    the family's Bessel functions.
+    The spread itself, sought as the blur is in `fitted_blur`, in the family of `RingKernelDenoiser`, is not determined by
+    the data where the blurred points, or the points at this noise level, are as good as uniform on the ring: all larger
+    spreads are then the same denoiser to rounding. What such a denoiser can depend on is the wave with n crests around
+    the ring that both blur and noise, von Mises laws of concentration c and kappa, leave of n equidistant points (Mardia
+    and Jupp 2000, section 3.5.4). So its height is reported, as in `modulation`: that of `modulation(n, sigma, radius)`,
+    below 2, without blur, and 0 for the uniform ring. For points at other angles it says what would be left of such a
+    wave. Costs as `fitted_blur`, with the family's Bessel functions.
     """
     angles = torch.atan2(points[:, 1], points[:, 0])
     spread, unexplained = _nearest(lambda spread: RingKernelDenoiser(radius, angles, spread), denoiser, points, sigma,
                                    noise, weights)
-    seen = float(modulation(len(points), sigma, radius)) / 2
     left = float(modulation(len(points), spread, radius)) / 2 if spread else 1.0
-    return FittedSpread(seen * left, unexplained)
+    return FittedSpread(left * float(modulation(len(points), sigma, radius)), unexplained)
 
 
 def _nearest(family: Callable[[float], Denoiser], denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
