@@ -102,6 +102,12 @@ def test_a_uniform_law_shows_none_of_its_points_whatever_the_search_says():
             assert 0 <= found.modulation < 1e-5 and found.unexplained < 1e-9
 
 
+def test_where_nothing_is_nearer_than_the_uniform_ring_all_find_the_same():
+    found = {fitted_spread(lambda x, sigma: factor * TRUTH(x, sigma), TRAIN, 0.3, **COARSE).modulation
+             for factor in (0.9, 0.97, 0.97 + 1e-7)}
+    assert len(found) == 1 and 0 <= found.pop() < 1e-20
+
+
 @pytest.mark.parametrize("spread", [0.5, 1.5, 2.5, 3.5, 5.0, 9.0])
 def test_rounding_of_the_denoiser_does_not_change_what_is_reported(spread):
     generator = torch.Generator().manual_seed(0)
