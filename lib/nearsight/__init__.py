@@ -12,6 +12,8 @@ from nearsight.noise import edm_sigmas
 from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.sampling import sample
 
+__version__ = "0.1.0"
+
 __all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
            "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest", "proximity_bias",
            "sample", "score"]
