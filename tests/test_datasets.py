@@ -316,12 +316,12 @@ def test_sets_larger_than_the_data_are_refused(total, size, count):
 
 @pytest.mark.parametrize("size, count", [(0, 1), (1, 0), (-1, -1)])
 def test_empty_sets_are_refused(size, count):
-    with pytest.raises(ValueError, match="expected at least one set of one index"):
+    with pytest.raises(ValueError, match="expected a whole number >= 1"):
         disjoint_splits(10, size, count)
 
 
 def test_fractions_of_an_index_are_refused():
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="size is 2.5; expected a whole number"):
         disjoint_splits(10, 2.5, 2)
 
 
@@ -341,7 +341,7 @@ def test_an_overlap_is_named():
         check_disjoint(train=torch.arange(7), holdout=torch.arange(5, 12))
     with pytest.raises(ValueError, match=r"index 3 occurs more than once, in train \(1 such"):
         check_disjoint(train=torch.tensor([3, 3]), holdout=torch.tensor([4]))
-    with pytest.raises(TypeError, match="train is of type torch.float32; expected a tensor of int64 indices"):
+    with pytest.raises(TypeError, match="train is a tensor of torch.float32.*expected a vector of int64"):
         check_disjoint(train=torch.zeros(3))
 
 
@@ -396,9 +396,9 @@ def test_random_points_are_uniform_on_the_circle_and_follow_their_generator():
 
 
 def test_impossible_rings_are_refused():
-    with pytest.raises(ValueError, match="n is 0; expected at least one point"):
+    with pytest.raises(ValueError, match="n is 0; expected a whole number >= 1"):
         ring(0)
-    with pytest.raises(ValueError, match="n is 0; expected at least one point"):
+    with pytest.raises(ValueError, match="n is 0; expected a whole number >= 1"):
         ring_split(0)
     with pytest.raises(ValueError, match="radius is -1; expected a finite number > 0"):
         ring(3, -1.0)
@@ -626,7 +626,7 @@ def test_impossible_requests_of_a_folder_are_refused(tmp_path):
     for indices in (torch.tensor([4]), [-1], []):
         with pytest.raises(ValueError, match="holds 4 images; expected indices from 0 to 3"):
             image_folder(path, indices=indices)
-    with pytest.raises(ValueError, match="side is 0; expected at least one pixel"):
+    with pytest.raises(ValueError, match="side is 0; expected a whole number >= 1"):
         image_folder(path, side=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty holds no .png, .jpg, .jpeg file"):

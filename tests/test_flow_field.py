@@ -199,5 +199,5 @@ def test_the_basins_of_the_flow_are_the_sectors(sigma, expected):
 def test_return_probability_tends_to_one_and_to_one_in_n():
     assert abs(return_probability(10, 0.01) - 1) < 1e-8
     assert abs(return_probability(10, 1e6) - 0.1) < 1e-5
-    with pytest.raises(ValueError, match="at least 3"):
+    with pytest.raises(ValueError, match="n is 2; expected a whole number >= 3"):
         return_probability(2, 1.0)

@@ -164,9 +164,9 @@ def test_one_seed_one_answer_in_the_input_dtype_and_no_global_state():
 
 
 @pytest.mark.parametrize("arguments, sentence", [
-    (dict(metric="mae"), "expected one of 'mse', 'norm'"), (dict(draws=0), "at least one"),
+    (dict(metric="mae"), "expected one of 'mse', 'norm'"), (dict(draws=0), "draws is 0; expected a whole number >= 1"),
     (dict(noise=randn(3, 4, 2)), "expected \\[draws, N, \\*event\\]"), (dict(noise=randn(3, 5, 3)), "expected \\[draws"),
-    (dict(noise=randn(3, 5, 2), weights=torch.ones(4)), "one weight for each of the 3"),
+    (dict(noise=randn(3, 5, 2), weights=torch.ones(4)), r"weights has shape \[4\]; expected \[3\]"),
     (dict(sigmas=torch.tensor([-1.0])), ">= 0"), (dict(points=randn(0, 2)), "holds 0 events"),
 ])
 def test_bad_input_gets_a_sentence(arguments, sentence):

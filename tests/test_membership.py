@@ -113,7 +113,7 @@ def test_the_rate_that_too_few_outsiders_cannot_calibrate_is_unknown():
     (lambda x: membership(forgets, x, x[:1], LEVELS, 1, torch.Generator()), "at least 2"),
     (lambda x: membership(forgets, x, x[:, :1], LEVELS, 1, torch.Generator()), "expected equal shapes"),
     (lambda x: membership(forgets, x, x, torch.tensor([0.0, 1.0]), 1, torch.Generator()), "noise levels > 0"),
-    (lambda x: membership(forgets, x, x, LEVELS, 0, torch.Generator()), "at least one"),
+    (lambda x: membership(forgets, x, x, LEVELS, 0, torch.Generator()), "draws is 0; expected a whole number >= 1"),
     (lambda x: membership(forgets, x, x, LEVELS, 1, torch.Generator(), false_positive_rate=0), "between 0 and 1"),
 ])
 def test_bad_input_is_refused_with_a_sentence(call, words):

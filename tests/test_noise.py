@@ -56,7 +56,7 @@ def test_conversions_are_inverses_and_agree_on_the_signal_share(sigma):
     assert torch.exp(-2 * time) == pytest.approx(float(noise.alpha_bar_of_sigma(level)), rel=1e-12)
 
 
-@pytest.mark.parametrize("arguments, sentence", [((0,), "whole number of steps"), ((18, 80.0, 0.002), "not below"),
+@pytest.mark.parametrize("arguments, sentence", [((0,), "n is 0; expected a whole number"), ((18, 80.0, 0.002), "expected sigma_min < sigma_max"),
                                                  ((18, -1.0), "sigma_min is -1"), ((18, 0.002, float("inf")), "sigma_max")])
 def test_bad_grids_are_refused_with_a_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):

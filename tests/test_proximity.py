@@ -166,7 +166,7 @@ def test_none_memorized_of_a_hundred_leaves_room_for_four_percent():
     (lambda a: nearest(a[:2], a, exclude_self=True), ValueError, "one set twice"),
     (lambda a: nearest(a, a, k=6), ValueError, "from 1 to 5"),
     (lambda a: nearest(a, a, k=5, exclude_self=True), ValueError, "from 1 to 4"),
-    (lambda a: nearest(a, a, k=0), ValueError, "from 1 to 5"),
+    (lambda a: nearest(a, a, k=0), ValueError, "expected a whole number >= 1"),
     (lambda a: nearest((255 * a).to(torch.uint8), a), TypeError, "divide by 255"),
     (lambda a: nearest(a, a * math.nan), ValueError, "NaN or infinite"),
     (lambda a: nearest(a[:0], a), ValueError, "at least 1"),

@@ -30,7 +30,7 @@ def test_a_shifted_norm_agrees_with_its_closed_form(shift):
 
 
 def test_a_rule_without_nodes_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="expected a whole number >= 1"):
         polar(radial=0)
     with pytest.raises(ValueError, match="reach"):
         polar(reach=-1.0)

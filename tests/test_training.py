@@ -397,17 +397,17 @@ def test_bad_input_gets_a_sentence():
         Training(snapshots=(1,), loss="l2")
     with pytest.raises(ValueError, match="label_dropout is 0.2 with 0 classes"):
         Training(snapshots=(1,), label_dropout=0.2)
-    with pytest.raises(ValueError, match="batch is 0; expected at least one"):
+    with pytest.raises(ValueError, match="batch is 0; expected a whole number >= 1"):
         Training(snapshots=(1,), batch=0)
     with pytest.raises(ValueError, match="expected 1 <= first <= last"):
-        log_steps(0, 10, 3)
+        log_steps(11, 10, 3)
     with pytest.raises(TypeError, match="divide by 255 first"):
         train(Training(snapshots=(1,)), small, torch.zeros(4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match="has 2 classes, and labels are missing"):
         train(Training(snapshots=(1,), classes=2), small, points())
     with pytest.raises(ValueError, match="run from 0 to 2; expected int64, one of 0 to 1 for each of the 64"):
         train(Training(snapshots=(1,), classes=2), small, points(), torch.arange(64) % 3)
-    with pytest.raises(ValueError, match="every is 0; expected at least one step"):
+    with pytest.raises(ValueError, match="every is 0; expected a whole number >= 1"):
         list(train(Training(snapshots=(1,)), small, points(), every=0))
     with pytest.raises(FloatingPointError, match="expected a finite number: try a smaller learning rate"):
         list(train(Training(snapshots=(9,), learning_rate=1e30), small, points()))

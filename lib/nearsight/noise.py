@@ -21,13 +21,12 @@ def edm_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: f
     A larger rho spends more of the n steps at small noise. Returns float64 [n + 1]. Raises ValueError for n < 1 or unless
     0 < sigma_min < sigma_max. Source: Karras et al. 2022 (arXiv 2206.00364), eq. 5.
     """
-    if int(n) != n or n < 1:
-        raise ValueError(f"n is {n}; expected a whole number of steps >= 1.")
+    n = checks.count(n, "n")
     low, high, rho = checks.positive(sigma_min, "sigma_min"), checks.positive(sigma_max, "sigma_max"), checks.positive(rho, "rho")
     if low >= high:
-        raise ValueError(f"sigma_min = {low:g} is not below sigma_max = {high:g}: the levels must fall.")
+        raise ValueError(f"sigma_min is {low:g} and sigma_max {high:g}; expected sigma_min < sigma_max: the levels fall.")
     ends = torch.tensor([high, low], dtype=torch.float64) ** (1 / rho)
-    levels = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, int(n), dtype=torch.float64)) ** rho
+    levels = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, n, dtype=torch.float64)) ** rho
     levels[0] = high
     if n > 1:
         levels[-1] = low
@@ -36,22 +35,23 @@ def edm_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: f
 
 def sigma_of_alpha_bar(alpha_bar: Tensor) -> Tensor:
     """Noise level of a VP model, sigma = sqrt((1 - abar) / abar), where x_vp = sqrt(abar) * x. abar in (0, 1]."""
+    checks.floating(alpha_bar, "alpha_bar")
     return ((1 - alpha_bar) / alpha_bar).sqrt()
 
 
 def alpha_bar_of_sigma(sigma: Tensor) -> Tensor:
     """Signal share of a VP model at noise level sigma, abar = 1 / (1 + sigma^2), so that x_vp = x / sqrt(1 + sigma^2)."""
-    return 1 / (1 + sigma**2)
+    return 1 / (1 + checks.floating(sigma, "sigma") ** 2)
 
 
 def sigma_of_ou_time(time: Tensor) -> Tensor:
     """Noise level of the OU process x_t = e^-t y + sqrt(1 - e^-2t) z after time t: sigma = sqrt(e^2t - 1), x = e^t x_t."""
-    return torch.expm1(2 * time).sqrt()
+    return torch.expm1(2 * checks.floating(time, "time")).sqrt()
 
 
 def ou_time_of_sigma(sigma: Tensor) -> Tensor:
     """Time at which the OU process has noise level sigma: t = ln(1 + sigma^2) / 2."""
-    return torch.log1p(sigma**2) / 2
+    return torch.log1p(checks.floating(sigma, "sigma") ** 2) / 2
 
 
 def vp_sigmas(steps: int = 500, first: float = 1e-4, last: float = 0.02) -> Tensor:
@@ -63,9 +63,9 @@ def vp_sigmas(steps: int = 500, first: float = 1e-4, last: float = 0.02) -> Tens
     the same noise. Returns float64 [steps + 1]. Raises ValueError for steps < 2 or betas outside (0, 1).
     Source: Ho et al. 2020 (arXiv 2006.11239), section 4.
     """
-    if int(steps) != steps or steps < 2:
-        raise ValueError(f"steps is {steps}; expected a whole number >= 2.")
-    betas = torch.linspace(first, last, int(steps), dtype=torch.float64) * (1000 / steps)
+    steps = checks.count(steps, "steps", at_least=2)
+    first, last = checks.positive(first, "first"), checks.positive(last, "last")
+    betas = torch.linspace(first, last, steps, dtype=torch.float64) * (1000 / steps)
     if not ((betas > 0) & (betas < 1)).all():
         raise ValueError(f"the betas of {steps} steps run from {betas[0]:g} to {betas[-1]:g}; expected them within (0, 1): "
                          "try more steps.")
@@ -80,7 +80,10 @@ def vp_time(sigma: Tensor, sigmas: Tensor) -> Tensor:
 
     Between grid points t is linear in ln sigma, below sigma_1 linear in sigma; above sigma_T it stays T.
     """
-    rising = sigmas.flip(0).to(sigma.device)
+    if checks.floating(sigmas, "sigmas").ndim != 1 or len(sigmas) < 2:
+        raise ValueError(f"sigmas has shape {list(sigmas.shape)}; expected the grid [T + 1] of a chain: try vp_sigmas().")
+    device = checks.floating(sigma, "sigma").device
+    rising = sigmas.flip(0).to(checks.widest_float(device)).to(device)
     wanted = sigma.to(rising.dtype)
     upper = torch.searchsorted(rising, wanted).clamp(1, len(rising) - 1)
     low, high = rising[upper - 1], rising[upper]

@@ -25,8 +25,7 @@ def polar(radial: int = 64, angular: int = 96, reach: float = 9.0) -> tuple[Tens
     and `weights=weights` wherever an error is averaged. What lies beyond `reach`, exp(-reach^2 / 2) of the mass, is
     left out. Raises ValueError for fewer than one node or a reach that is not positive.
     """
-    if radial < 1 or angular < 1:
-        raise ValueError(f"the rule has {radial} radii and {angular} angles; expected at least one of each.")
+    radial, angular = checks.count(radial, "radial"), checks.count(angular, "angular")
     nodes, gauss = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(radial))
     rho = checks.positive(reach, "reach") * (nodes + 1) / 2
     phi = torch.arange(angular, dtype=torch.float64) * (2 * math.pi / angular)

@@ -12,19 +12,21 @@ from contextlib import contextmanager
 
 import torch
 
+from nearsight import checks
+
 _GLOBAL_GENERATORS = threading.RLock()  # a process has one set of them, whatever the number of its threads
 
 
 def derived_seed(*name: int) -> int:
     """Seed in 0 .. 2^63 - 1 of the stream with this name, spread evenly over all bits, of which some generators use
     32."""
-    text = " ".join(str(int(number)) for number in name)
+    text = " ".join(str(checks.whole(number, "a seed")) for number in name)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
 def stream(*name: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A new generator on the device, at the start of the stream with this name."""
-    return torch.Generator(device).manual_seed(derived_seed(*name))
+    return torch.Generator(checks.device(device)).manual_seed(derived_seed(*name))
 
 
 @contextmanager

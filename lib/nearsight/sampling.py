@@ -23,26 +23,22 @@ def sample(denoiser: Denoiser, latents: Tensor, sigmas: Tensor, solver: str = "h
         ancestral  x' = D + (s'/s)^2 (x - D) + s' sqrt(1 - s'^2/s^2) z,  z ~ N(0, I)    the posterior step of DDPM
 
     latents [B, *event] are states at sigmas[0], already scaled: draw them as sigmas[0] * randn. sigmas [S + 1] fall strictly
-    and may end above 0. The state is kept in float64; the denoiser sees and the result has the dtype of `latents`. With
-    `trajectory=True` also returns all states [S + 1, B, *event]. "ancestral" draws from `generator`, one randn a step.
-    Costs one call of the denoiser a step, Heun two. Raises ValueError for an unknown solver, a grid that does not fall,
-    or a denoiser that changes the shape.
+    and may end above 0. The state is kept in float64 (float32 on MPS); the denoiser sees and the result has the dtype of
+    `latents`. With `trajectory=True` also returns all states [S + 1, B, *event]. "ancestral" draws from `generator`, one
+    randn a step. Costs one call of the denoiser a step, Heun two. Raises ValueError for an unknown solver, a grid that does not fall,
+    a denoiser that changes the shape, or a generator of another device.
     """
     checks.points(latents, "latents", at_least=0)
     checks.choice(solver, "solver", SOLVERS)
-    grid = checks.grid(sigmas)
-    if len(grid) < 2 or not (grid.diff() < 0).all():
-        raise ValueError(f"sigmas has {len(grid)} levels from {grid[0]:g} to {grid[-1]:g}; expected at least two, falling "
-                         "strictly: try edm_sigmas(18).")
+    checks.generator(generator, latents.device)
+    checks.flag(trajectory, "trajectory")
+    checked, grid = checks.denoiser(denoiser), checks.grid(sigmas, falling=True)
+    precise = checks.widest_float(latents.device)
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        clean = denoiser(x.to(latents.dtype), sigma)
-        if clean.shape != x.shape:
-            raise ValueError(f"the denoiser returned shape {list(clean.shape)} for x of shape {list(x.shape)}; expected "
-                             "one clean event for each noisy one.")
-        return clean.double()
+        return checked(x.to(latents.dtype), sigma).to(precise)
 
-    x = latents.double()
+    x = latents.to(precise)
     states = [x]
     for now, after in zip(grid[:-1].tolist(), grid[1:].tolist()):
         clean = denoise(x, now)

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import binomtest, norm
 from torch import Tensor
 
+from nearsight import checks
 from nearsight.checks.results import Readable, interval, number
 from nearsight.measures.intervals import wilson
 
@@ -62,13 +63,9 @@ def corrected(share: float, count: int, hit_rate: float, false_alarm_rate: float
 
     Raises ValueError unless 0 <= f < t <= 1. Source: Rogan and Gladen 1978, Am. J. Epidemiol. 107, 71.
     """
-    rates = {"share": share, "hit_rate": hit_rate, "false_alarm_rate": false_alarm_rate}
-    for name, rate in rates.items():
-        if not 0 <= rate <= 1:
-            raise ValueError(f"{name} is {rate:g}; expected a share between 0 and 1.")
-    for name, number in {"count": count, "hits_from": hits_from, "alarms_from": alarms_from}.items():
-        if number < 1:
-            raise ValueError(f"{name} is {number}; expected at least 1 image.")
+    share, hit_rate = checks.share(share, "share"), checks.share(hit_rate, "hit_rate")
+    false_alarm_rate, count = checks.share(false_alarm_rate, "false_alarm_rate"), checks.count(count, "count")
+    hits_from, alarms_from = checks.count(hits_from, "hits_from"), checks.count(alarms_from, "alarms_from")
     if hit_rate <= false_alarm_rate:
         raise ValueError(f"hit_rate is {hit_rate:g} and false_alarm_rate {false_alarm_rate:g}; expected more hits than "
                          "false alarms: this classifier does not know the class.")

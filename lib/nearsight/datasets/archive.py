@@ -16,6 +16,8 @@ from typing import IO
 LARGEST = 2**28
 """The bytes that one file, or one picture without its compression, may take: 256 MiB, as Pillow has it for pictures."""
 
+from nearsight import checks
+
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[dict[str, Callable[[], bytes]]]:
@@ -25,7 +27,7 @@ def opened(path: str | Path) -> Iterator[dict[str, Callable[[], bytes]]]:
     holds a file of more than LARGEST bytes, and where reading it inside the block meets a cut or damaged archive, or a
     file of another size than its header states. Of such a file no more than the stated bytes and one are ever unpacked.
     """
-    path = Path(path)
+    path = Path(checks.instance(path, "path", (str, Path), "the path of a folder or an archive"))
     if not path.exists():
         raise ValueError(f"{path} does not exist; expected a folder, a zip or a tar archive: check the path.")
     try:

@@ -6,13 +6,14 @@ import io
 import re
 import warnings
 from collections.abc import Iterable
-from operator import index
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
+from nearsight import checks
 from nearsight.datasets.archive import LARGEST, bounded, opened
 from nearsight.datasets.images import Images, Scaling
 
@@ -33,13 +34,16 @@ def image_folder(path: str | Path, side: int = 32, grey: bool = True, indices: I
     Raises ValueError for a path without images, a pickle, an encrypted archive, a cut or damaged file, images of more
     than 8 bits or 256 MiB (`archive.LARGEST`), and an index beyond the files. Cost: about 2 ms an image of CelebA's size.
     """
-    if side < 1:
-        raise ValueError(f"side is {side}; expected at least one pixel.")
+    side = checks.count(side, "side")
+    if indices is not None:
+        indices = [checks.whole(i, "an index") for i in _listed(indices)]
+    if scaling is not None:
+        checks.instance(scaling, "scaling", Scaling, "a Scaling")
     with opened(path) as files:
         names = sorted((name for name in files if name.lower().endswith(SUFFIXES)), key=_natural)
         if not names:
             raise ValueError(f"{path} holds no {', '.join(SUFFIXES)} file; expected a folder or an archive of images.")
-        chosen = [index(i) for i in (range(len(names)) if indices is None else indices)]
+        chosen = list(range(len(names))) if indices is None else indices
         if not chosen or not 0 <= min(chosen) <= max(chosen) < len(names):
             span = f"{min(chosen)} to {max(chosen)}" if chosen else "over nothing"
             raise ValueError(f"indices run {span} and {path} holds {len(names)} images; expected indices from 0 to "
@@ -48,6 +52,15 @@ def image_folder(path: str | Path, side: int = 32, grey: bool = True, indices: I
                            for i in tqdm(chosen, unit="image", disable=None)])
     scaling = scaling or Scaling.measured(values)
     return Images(scaling.network(values), None, (), scaling)
+
+
+def _listed(indices: Iterable[int]) -> list:
+    """The indices as a list."""
+    if isinstance(indices, Tensor):
+        return checks.tensor(indices, "indices").flatten().tolist()
+    if isinstance(indices, np.ndarray):
+        return indices.flatten().tolist()
+    return list(checks.instance(indices, "indices", Iterable, "whole numbers, such as range(100)"))
 
 
 def _natural(name: str) -> tuple:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nearsight import checks
 from nearsight.datasets.images import Images, Scaling
 
 DIGITS = Scaling(4.884165, 6.016788, white=16.0)
@@ -20,6 +21,7 @@ def digits(scaling: Scaling = DIGITS) -> Images:
 
     Source: the test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin, Kaynak 1998).
     """
+    checks.instance(scaling, "scaling", Scaling, "a Scaling")
     from sklearn.datasets import load_digits  # takes seconds to import, and nothing else here needs it
 
     source = load_digits()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearsight.checks import positive
+from nearsight import checks
 from nearsight.checks.results import Readable
 
 SIGMA_DATA = 0.5
@@ -29,12 +29,15 @@ class Scaling:
     white: float = 255.0
 
     def __post_init__(self):
-        positive(self.deviation, "deviation")
-        positive(self.white, "white")
+        checks.finite(self.mean, "mean")
+        checks.positive(self.deviation, "deviation")
+        checks.positive(self.white, "white")
 
     @classmethod
     def measured(cls, values: np.ndarray) -> Scaling:
         """Return the map under which `values`, of any shape and in 0..255, have mean 0 and deviation 0.5."""
+        if not _pixel_values(values).size:
+            raise ValueError("no pixel values came; expected at least one.")
         return cls(float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)))
 
     def network(self, values: np.ndarray) -> Tensor:
@@ -42,7 +45,7 @@ class Scaling:
 
         Raises ValueError if a value lies outside 0..white.
         """
-        if values.size and not (0 <= values.min() and values.max() <= self.white):
+        if _pixel_values(values).size and not (0 <= values.min() and values.max() <= self.white):
             raise ValueError(f"pixel values run from {values.min():g} to {values.max():g}; expected 0 to "
                              f"{self.white:g}: try the scaling that belongs to these images.")
         y = values.astype(np.float64)
@@ -52,7 +55,16 @@ class Scaling:
 
     def pixels(self, images: Tensor) -> Tensor:
         """Return images for display: brightness from 0 (black) to 1 (white), clamped, in the dtype of `images`."""
+        checks.floating(images, "images")
         return ((images * (self.deviation / SIGMA_DATA) + self.mean) / self.white).clamp(0, 1)
+
+
+def _pixel_values(values: np.ndarray) -> np.ndarray:
+    """Return `values` if it is an array of real numbers."""
+    checks.instance(values, "values", np.ndarray, "a numpy array of pixel values")
+    if values.dtype.kind not in "uif":
+        raise TypeError(f"values has dtype {values.dtype}; expected real numbers.")
+    return values
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from operator import index
 
 import torch
 from torch import Generator, Tensor
 
-from nearsight.checks import positive
+from nearsight import checks
 
 
 def on_ring(angles: Tensor, radius: float = 10.0) -> Tensor:
     """Return the points radius (cos theta, sin theta), [N, 2], for angles [N] in radians."""
-    return positive(radius, "radius") * torch.stack([angles.cos(), angles.sin()], -1)
+    checks.floating(angles, "angles")
+    return checks.positive(radius, "radius") * torch.stack([angles.cos(), angles.sin()], -1)
 
 
 def ring(n: int, radius: float = 10.0, turn: float = 0.0, generator: Generator | None = None) -> Tensor:
@@ -22,13 +22,11 @@ def ring(n: int, radius: float = 10.0, turn: float = 0.0, generator: Generator |
     turn is a share of the full circle. With a generator the lattice k / n is replaced by independent uniform numbers.
     Raises ValueError for n < 1, a radius that is not > 0 and a turn that is not finite.
     """
-    if index(n) < 1:
-        raise ValueError(f"n is {n}; expected at least one point.")
-    if not math.isfinite(turn):
-        raise ValueError(f"turn is {turn}; expected a finite share of the circle.")
+    n, turn = checks.count(n, "n"), checks.finite(turn, "turn")
     if generator is None:
         shares = torch.arange(n, dtype=torch.float64) / n
     else:
+        checks.generator(generator)
         shares = torch.rand(n, dtype=torch.float64, generator=generator, device=generator.device)
     return on_ring(2 * math.pi * (shares + turn), radius)
 
@@ -43,6 +41,7 @@ def ring_split(n: int, radius: float = 10.0, turn: float = 0.0,
 
     Source: study 2, after Kaiser and Kollmann, arXiv 2603.13419. Raises ValueError as `ring` does.
     """
+    n, turn = checks.count(n, "n"), checks.finite(turn, "turn")
     if generator is None:
         return ring(n, radius, turn), ring(n, radius, turn + 1 / (2 * n))
     holdout = ring(n, radius, turn, generator)

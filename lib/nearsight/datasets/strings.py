@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nearsight import checks
 from nearsight.checks.results import Readable
 from nearsight.datasets.index_sets import disjoint_splits
 
@@ -49,14 +50,14 @@ def is_novel(strings: Tensor, seen: Tensor) -> Tensor:
     _check(seen, "seen")
     if strings.shape[1] != seen.shape[1]:
         raise ValueError(f"strings have length {strings.shape[1]} and those seen {seen.shape[1]}; expected one length.")
+    checks.same_device(strings, seen, "strings", "seen")
     code = torch.cat([seen, strings]).unique(dim=0, return_inverse=True)[1]
     return ~torch.isin(code[len(seen):], code[:len(seen)])
 
 
 def _check(tokens: Tensor, name: str) -> None:
     """Raise unless `tokens` is an integer matrix."""
-    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.is_complex():
-        found = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
-        raise TypeError(f"{name} is of type {found}; expected an integer tensor of tokens: try {name}.long().")
+    if checks.tensor(tokens, name).is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
+        raise TypeError(f"{name} is of type {tokens.dtype}; expected an integer tensor of tokens: try {name}.long().")
     if tokens.ndim != 2:
         raise ValueError(f"{name} has shape {list(tokens.shape)}; expected [N, L]: one string a row.")

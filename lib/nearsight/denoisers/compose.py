@@ -23,7 +23,7 @@ def score(denoiser: Denoiser, x: Tensor, sigma: float | Tensor) -> Tensor:
     level = checks.noise_level(sigma, x)
     if (level == 0).any():
         raise ValueError("sigma is 0; the score of a noiseless law may not exist: pass sigma > 0.")
-    return (denoiser(x, sigma) - x) / (level**2).to(x.dtype)
+    return (checks.denoiser(denoiser)(x, sigma) - x) / (level**2).to(x.dtype)
 
 
 def guided(positive: Denoiser, negative: Denoiser, weight: float) -> Denoiser:
@@ -33,11 +33,14 @@ def guided(positive: Denoiser, negative: Denoiser, weight: float) -> Denoiser:
 
     With a conditional and an unconditional denoiser this is classifier-free guidance (Ho and Salimans 2022, arXiv
     2207.12598), with a better and a worse copy autoguidance (Karras et al. 2024, arXiv 2406.02507). `weight` = 0 is the
-    positive denoiser itself. Costs one call of each. Raises ValueError for a weight that is not finite.
+    positive denoiser itself. Costs one call of each. Raises ValueError for a weight that is not finite, and at
+    the call for a denoiser that changes the shape.
     """
     weight = checks.finite(weight, "weight")
+    positive, negative = checks.denoiser(positive, "positive denoiser"), checks.denoiser(negative, "negative denoiser")
 
     def denoiser(x: Tensor, sigma: float | Tensor) -> Tensor:
+        checks.batch(x)
         wanted = positive(x, sigma)
         return wanted + weight * (wanted - negative(x, sigma)) if weight else wanted
 

@@ -34,7 +34,7 @@ class EmpiricalDenoiser:
     """
 
     def __init__(self, points: Tensor, blur: float = 0.0):
-        self.points = checks.points(points, "points")
+        self.points = checks.exact(checks.points(points, "points"), "EmpiricalDenoiser")
         self.blur = checks.not_negative(blur, "blur")
         self._flat = points.flatten(1)
         # Distances do not change under translation; around the mean the product loses the fewest digits.

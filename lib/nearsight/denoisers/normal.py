@@ -26,6 +26,9 @@ class MixtureDenoiser:
 
     def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor):
         checks.points(means, "means"), checks.points(covariances, "covariances")
+        checks.vector(weights, "weights"), checks.exact(means, type(self).__name__)
+        checks.same_device(means, covariances, "means", "covariances")
+        checks.same_device(means, weights, "means", "weights")
         count, d = means.shape[0], means[0].numel()
         if means.ndim != 2 or weights.shape != (count,) or covariances.shape != (count, d, d):
             raise ValueError(f"weights {list(weights.shape)}, means {list(means.shape)} and covariances "
@@ -57,6 +60,7 @@ class MixtureDenoiser:
 
     def _coordinates(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """Noise variance [B or 1, 1] and x - m_k in the eigenbasis of each component [k, B, d]."""
+        checks.same_device(self._means, checks.batch(x), "the mean", "x")
         rows = x.flatten(1).double()
         if rows.shape[1] != self._means.shape[1]:
             raise ValueError(f"x has {rows.shape[1]} entries an event; expected {self._means.shape[1]}, as the mean has.")
@@ -82,6 +86,7 @@ class GaussianDenoiser(MixtureDenoiser):
     """
 
     def __init__(self, mean: Tensor, covariance: Tensor):
+        checks.vector(mean, "mean"), checks.floating(covariance, "covariance")
         super().__init__(mean.new_ones(1), mean[None], covariance[None])
 
 

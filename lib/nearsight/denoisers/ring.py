@@ -53,7 +53,8 @@ class RingKernelDenoiser:
     def __init__(self, radius: float, angles: Tensor, spread: float):
         self.radius = checks.positive(radius, "radius")
         self.spread = checks.positive(spread, "spread")
-        self.angles = checks.points(torch.as_tensor(angles)[:, None], "angles").squeeze(1)
+        angles = angles if isinstance(angles, Tensor) else checks.numbers(angles, "angles")
+        self.angles = checks.points(checks.vector(angles, "angles")[:, None], "angles").squeeze(1)
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         direction, kappa = _likelihood(x, sigma, self.radius)
@@ -72,7 +73,7 @@ class RingKernelDenoiser:
 
 def _likelihood(x: Tensor, sigma: float | Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Direction [B, 2] (0 at the center) and concentration [B, 1] of what x says about the angle, in float64."""
-    if x.ndim != 2 or x.shape[1] != 2:
+    if checks.exact(checks.batch(x), "a ring's denoiser").ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"x has shape {list(x.shape)}; expected [B, 2]: the ring lies in the plane.")
     level = checks.noise_level(sigma, x)
     place = x.double()

@@ -11,6 +11,7 @@ from scipy import optimize
 from torch import Tensor
 
 from nearsight import checks
+from nearsight.checks.results import Readable
 from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.compose import Denoiser
 from nearsight.denoisers.ring import RingKernelDenoiser
@@ -33,6 +34,10 @@ def excess_risk(denoiser: Denoiser, truth: Denoiser, points: Tensor, sigmas: Ten
     *event] are such y (equidistant ones integrate over a ring), noise [draws, N or 1, *event], weights [draws] as in
     `point_errors`.
     """
+    _noised(points, noise)
+    denoiser, truth = checks.denoiser(denoiser), checks.denoiser(truth, "true denoiser")
+    if weights is not None:
+        checks.same_device(points, checks.vector(weights, "weights", len(noise)), "points", "weights")
     shares = torch.full((len(noise),), 1 / len(noise)) if weights is None else weights / weights.sum()
     risks = []
     for sigma in checks.grid(sigmas).tolist():
@@ -51,6 +56,10 @@ def matched_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor
     that is better than the optimal one by chance, 40, the largest that is sought, for one that leaves as much noise as
     the identity or more. Costs about 30 evaluations of the empirical denoiser.
     """
+    sigma = checks.not_negative(sigma, "sigma")
+    checks.denoiser(denoiser)
+    checks.points(points, "points")
+
     def error(model: Denoiser) -> float:
         return float(denoising_error(model, points, [sigma], noise=noise, weights=weights))
 
@@ -64,8 +73,8 @@ def matched_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor
     return _LARGEST if excess(_LARGEST) <= 0 else optimize.brentq(excess, 0.0, _LARGEST, xtol=1e-6)
 
 
-@dataclass(frozen=True)
-class FittedBlur:
+@dataclass(frozen=True, repr=False)
+class FittedBlur(Readable):
     """The isotropic blur that explains a denoiser best, and the share of its error that it leaves unexplained (0:
     nothing is left, 1: no blur explains anything)."""
 
@@ -87,8 +96,8 @@ def fitted_blur(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tensor,
     return FittedBlur(*_nearest(lambda blur: EmpiricalDenoiser(points, blur), denoiser, points, sigma, noise, weights))
 
 
-@dataclass(frozen=True)
-class FittedSpread:
+@dataclass(frozen=True, repr=False)
+class FittedSpread(Readable):
     """The blur along the ring that explains a denoiser best, told by how much of the points it leaves to be seen (0: the
     uniform ring), and the share of the denoiser's error that it leaves unexplained."""
 
@@ -110,6 +119,8 @@ def fitted_spread(denoiser: Denoiser, points: Tensor, sigma: float, noise: Tenso
     below 2, without blur, and 0 for the uniform ring. For points at other angles it says what would be left of such a
     wave. Costs as `fitted_blur`, with the family's Bessel functions.
     """
+    if checks.points(points, "points").shape[1:] != (2,):
+        raise ValueError(f"points has events of shape {list(points.shape[1:])}; expected plane points [N, 2].")
     angles = torch.atan2(points[:, 1], points[:, 0])
     spread, unexplained = _nearest(lambda spread: RingKernelDenoiser(radius, angles, spread), denoiser, points, sigma,
                                    noise, weights)
@@ -121,6 +132,9 @@ def _nearest(family: Callable[[float], Denoiser], denoiser: Denoiser, points: Te
              weights: Tensor | None) -> tuple[float, float]:
     """The blur from 0 to 40 whose member of the family is nearest to a denoiser on noised points, and its distance as a
     share of that of the optimal denoiser, which is the member of blur 0."""
+    sigma = checks.positive(sigma, "sigma")
+    _noised(points, noise)
+    denoiser = checks.denoiser(denoiser)
     with torch.no_grad():
         noisy = (points + sigma * noise).to(points.dtype).flatten(0, 1)
         clean = denoiser(noisy, sigma)  # once: a network costs more than the family
@@ -155,6 +169,8 @@ def guided_blur(positive: float, negative: float, weight: float, sigma: float = 
     Exact for a single training point, and for many a rule of thumb in its limit sigma = 0. Raises ValueError where
     guidance takes away more than there is, so that no blur is left.
     """
+    weight, sigma = checks.finite(weight, "weight"), checks.not_negative(sigma, "sigma")
+
     def total(blur: float) -> float:
         return sigma**2 + checks.positive(blur, "blur") ** 2
 
@@ -163,3 +179,12 @@ def guided_blur(positive: float, negative: float, weight: float, sigma: float = 
         raise ValueError(f"weight {weight:g} leaves no blur between {positive:g} and {negative:g} at sigma {sigma:g}; "
                          "expected a smaller weight.")
     return (1 / precision - sigma**2) ** 0.5
+
+
+def _noised(points: Tensor, noise: Tensor) -> None:
+    """Raise unless noise [draws, N or 1, *event] can be added to points [N, *event]."""
+    checks.points(points, "points")
+    checks.same_device(points, checks.points(noise, "noise"), "points", "noise")
+    if noise.shape[2:] != points.shape[1:] or noise.shape[1] not in (1, len(points)):
+        raise ValueError(f"noise has shape {list(noise.shape)}; expected [draws, N, *event] or [draws, 1, *event], here "
+                         f"[draws, {', '.join(map(str, points.shape))}].")

@@ -21,9 +21,10 @@ def bhattacharyya(ratio: Tensor, dimension: int) -> Tensor:
 
         BC = (2 q / (1 + q^2))^(D/2) ~ exp(-D (delta/sigma)^4 / 16),      q^2 = 1 + ratio^2,  ratio = delta / sigma
 
-    1 for equal laws. Any shape; returns its shape.
+    1 for equal laws. Any shape; returns float64 of its shape, on the CPU.
     """
-    q = (1 + torch.as_tensor(ratio, dtype=torch.float64) ** 2).sqrt()
+    ratio, dimension = checks.numbers(ratio, "ratio"), checks.count(dimension, "dimension")
+    q = (1 + ratio ** 2).sqrt()
     return (2 * q / (1 + q**2)) ** (dimension / 2)
 
 
@@ -33,9 +34,11 @@ def mode_distance(ratio: Tensor, dimension: int) -> Tensor:
         TV = F_D(T) - F_D(T / q^2),      T = D ln q^2 / (1 - 1/q^2),  q^2 = 1 + ratio^2,  ratio = delta / sigma
 
     F_D is the chi^2 law with D degrees of freedom, of the squared distance from the point. Half separated at a ratio
-    near 1.39 D^(-1/4). ratio > 0 of any shape; returns its shape.
+    near 1.39 D^(-1/4). ratio > 0 of any shape; returns float64 of its shape, on
+    the CPU.
     """
-    square = torch.as_tensor(ratio, dtype=torch.float64) ** 2
+    ratio, dimension = checks.numbers(ratio, "ratio"), checks.count(dimension, "dimension")
+    square = ratio ** 2
     # ln q^2 / (1 - 1/q^2), which nears 1 where the ratio is small: log1p keeps its digits.
     threshold = dimension * torch.log1p(square) * (1 + square) / square
     return _chi_square(threshold, dimension) - _chi_square(threshold / (1 + square), dimension)
@@ -50,13 +53,14 @@ def state_distance(points: Tensor, sigma: float, blur: float, dimension: int = 2
     are padded with zeros; the D - 2 further directions enter through the chi^2 law of their squared length, so that
     any D costs the same. By the polar rule around the trajectory states, right to 1e-3 for blur up to 6 sigma.
     """
-    checks.points(points, "points")
+    checks.exact(checks.points(points, "points"), "state_distance")
+    dimension = checks.count(dimension, "dimension")
     if points.shape[1:] != (2,) or dimension < 2:
         raise ValueError(f"points has events of shape {list(points.shape[1:])} and dimension is {dimension}; "
                          "expected plane points [N, 2] and a dimension >= 2.")
     data_variance = checks.positive(sigma, "sigma") ** 2
     state_variance = data_variance + checks.positive(blur, "blur") ** 2
-    noise, weights = polar()
+    noise, weights = (part.to(points.device) for part in polar())
     x = points.double() + state_variance**0.5 * noise[:, None]
     half_square = (x[:, :, None] - points.double()).square().sum(3) / 2
     log_widening = math.log(state_variance / data_variance)
@@ -80,6 +84,11 @@ def padded_gap(train: Tensor, holdout: Tensor, sigmas: Tensor, blur: float, dime
     which tells nothing about the points and dilutes the gap. Returns [S].
     """
     sigmas = checks.grid(sigmas)
+    blur, dimension = checks.not_negative(blur, "blur"), checks.count(dimension, "dimension", at_least=2)
+    for name, errors in {"train": train, "holdout": holdout}.items():
+        checks.floating(errors, name, sigmas.shape)
+    checks.same_device(train, holdout, "train", "holdout")
+    sigmas = sigmas.to(checks.widest_float(train.device)).to(train.device)
     normal = (blur**2 * sigmas / (sigmas**2 + blur**2)) ** 2
     return (holdout - train) / (train + (dimension - 2) * normal)
 
@@ -88,5 +97,5 @@ def _chi_square(value: Tensor, dimension: int) -> Tensor:
     """Distribution function of the chi^2 law; with 0 degrees of freedom all mass is at 0, which counts as reached."""
     if dimension == 0:
         return (value >= 0).to(value)
-    half = torch.tensor(dimension / 2, dtype=torch.float64)
+    half = torch.full((), dimension / 2, dtype=torch.float64, device=value.device)
     return torch.special.gammainc(half, value.clamp(min=0) / 2)

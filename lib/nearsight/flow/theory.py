@@ -29,6 +29,7 @@ def lattice_gap(a: float, s: Tensor, metric: str = "mse") -> Tensor:
     float64 [S], within 4 % of the ring for N >= 10 and 1 % for N >= 20. Right to 1e-3 for a >= 0.8. Costs 6144 * 2 * S
     calls.
     """
+    a = checks.not_negative(a, "a")
     noise, weights = polar()
     line = torch.zeros(2 * _NEIGHBORS + 1, 2, dtype=torch.float64)
     line[:, 0] = 2 * math.pi * torch.arange(-_NEIGHBORS, _NEIGHBORS + 1)
@@ -43,10 +44,10 @@ def small_gap(a: float, s: Tensor) -> Tensor:
         u = 4 s^2 exp(-s^2 - a^2/2) / (1 + a^4 / (a^2 + s^2)^2),      G = 2 u / (1 - u)
 
     Within 1 % of the exact limit at the peak for a >= 1.6, 7 % high at a = 1.2, and without meaning where u nears 1.
-    For large a the peak is at s = 1, one spacing over 2 pi, and is (4/e) exp(-a^2/2) high. s any shape; returns its
-    shape.
+    For large a the peak is at s = 1, one spacing over 2 pi, and is (4/e) exp(-a^2/2) high. s any shape; returns float64
+    of its shape, on the CPU, as all of this module does.
     """
-    square = torch.as_tensor(s, dtype=torch.float64).square()
+    a, square = checks.positive(a, "a"), checks.numbers(s, "s").square()
     u = 4 * square * torch.exp(-square - a**2 / 2) / (1 + a**4 / (a**2 + square).square())
     return 2 * u / (1 - u)
 
@@ -59,7 +60,7 @@ def random_gap(a: float, t: Tensor) -> Tensor:
     Unlike on the lattice the peak moves with delta (t = 1.29, height 0.812 / a) and falls only as 1/a: random points
     leave fluctuations of the density at every wavelength. t any shape; returns its shape.
     """
-    square = torch.as_tensor(t, dtype=torch.float64).square()
+    a, square = checks.positive(a, "a"), checks.numbers(t, "t").square()
     return 2 * math.sqrt(2 * math.pi) / a * square * (1 + 2 * square) ** -1.5 / (1 + (1 + square) ** -2)
 
 
@@ -72,7 +73,10 @@ def modulation(n: int, sigma: Tensor, radius: float = 10.0) -> Tensor:
     optimal denoiser sigma is the noise level, for a blurred one sqrt(sigma^2 + delta^2). Any shape; returns float64 of
     its shape.
     """
-    kappa = checks.positive(radius, "radius") ** 2 / np.square(torch.as_tensor(sigma, dtype=torch.float64).numpy())
+    n, sigma = checks.count(n, "n"), checks.numbers(sigma, "sigma")
+    if not (sigma > 0).all():
+        raise ValueError(f"sigma is {checks.came(sigma)} with entries that are not > 0; expected noise levels > 0.")
+    kappa = checks.positive(radius, "radius") ** 2 / np.square(sigma.numpy())
     return torch.as_tensor(2 * special.ive(n, kappa) / special.ive(0, kappa))
 
 
@@ -85,11 +89,10 @@ def return_probability(n: int, sigma: float, radius: float = 10.0) -> float:
 
     from 1 at small noise to 1/n at large noise. By Gauss-Legendre in z, to 1e-8.
     """
-    if n < 3:
-        raise ValueError(f"n is {n}; expected at least 3 points, so that a sector is narrower than a half plane.")
-    level = checks.positive(sigma, "sigma")
+    n = checks.count(n, "n", at_least=3)  # so that a sector is narrower than a half plane
+    level, radius = checks.positive(sigma, "sigma"), checks.positive(radius, "radius")
     # Below z = -r / sigma the state lies behind the center, outside the sector.
-    low, high = max(-checks.positive(radius, "radius") / level, -9.0), 9.0
+    low, high = max(-radius / level, -9.0), 9.0
     nodes, gauss = np.polynomial.legendre.leggauss(200)
     z = low + (high - low) * (nodes + 1) / 2
     stays = 2 * special.ndtr((radius + level * z) * math.tan(math.pi / n) / level) - 1

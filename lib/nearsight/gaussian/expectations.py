@@ -46,7 +46,7 @@ def expected_kl(n: int, d: int) -> tuple[float, float]:
 
     They hold for every true Gaussian, and are `inf` where they diverge. Raises ValueError for n or d < 1. Cost O(d).
     """
-    n, d = inputs.count(n, "n"), inputs.count(d, "d")
+    n, d = checks.count(n, "n"), checks.count(d, "d")
     if n <= d:
         return math.inf, math.inf
     # E ln |Sigma| - ln |S|, from the Bartlett decomposition: |S| is a product of independent chi-squares.
@@ -68,7 +68,7 @@ def expected_divergences(spectrum: Tensor, n: int, floor: float = 0.0, sigma: fl
     and n not above the number of positive eigenvalues. Raises ValueError for n < 1, negative floor or sigma, or a
     spectrum that is empty, negative or not finite. Cost O(d).
     """
-    values, n = inputs.spectrum(spectrum), inputs.count(n, "n")
+    values, n = inputs.spectrum(spectrum), checks.count(n, "n")
     floor, noise = checks.not_negative(floor, "floor"), checks.not_negative(sigma, "sigma") ** 2
     if floor + noise == 0:
         # Directions in which neither law has any width tell nothing.
@@ -97,7 +97,7 @@ def expected_squared_wasserstein(spectrum: Tensor, n: int, floor: float = 0.0) -
     dominates; there, for n >> d and floor = 0, (1/2n) [sum_{i != j} lambda_i lambda_j/(lambda_i+lambda_j) + sum lambda]
     is better. Raises as `expected_divergences` does. Cost O(1000 d).
     """
-    values, n = inputs.spectrum(spectrum), inputs.count(n, "n")
+    values, n = inputs.spectrum(spectrum), checks.count(n, "n")
     floor = checks.not_negative(floor, "floor")
     constant = len(values) * floor
     values = values[values > 0]
@@ -127,7 +127,7 @@ def expected_errors(spectrum: Tensor, n: int, sigma: float) -> ExpectedErrors:
     from derivatives in sigma^2. At sigma = 0 the hold-out error is the variance outside the span of n < d samples.
     Raises as `expected_divergences` does. Cost O(d).
     """
-    values, n = inputs.spectrum(spectrum), inputs.count(n, "n")
+    values, n = inputs.spectrum(spectrum), checks.count(n, "n")
     noise, d = checks.not_negative(sigma, "sigma") ** 2, len(values)
     if noise == 0 and not (values > 0).any():
         return ExpectedErrors(0.0, 0.0, 0.0)

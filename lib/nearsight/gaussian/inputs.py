@@ -1,4 +1,4 @@
-"""What the Gaussian theory accepts: sample counts, spectra, sets of samples and covariances, in float64."""
+"""What the Gaussian theory accepts: spectra, sets of samples and covariances, in float64."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from torch import Tensor
 from nearsight import checks
 
 
-def count(value: int, name: str) -> int:
-    """Return `value` as an int >= 1."""
-    if int(value) != value or value < 1:
-        raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
-    return int(value)
-
-
 def spectrum(value: Tensor) -> Tensor:
     """Return the eigenvalues [d] of a covariance, finite and >= 0, as float64."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"spectrum is a {type(value).__name__}; expected a torch tensor: "
-                        "try torch.as_tensor(spectrum).")
+    checks.exact(checks.floating(value, "spectrum"), "the theory")
     if value.ndim != 1 or not len(value):
         raise ValueError(f"spectrum has shape {list(value.shape)}; expected the d >= 1 eigenvalues of a covariance: "
                          "try torch.linalg.eigvalsh(covariance).")
@@ -31,7 +22,7 @@ def spectrum(value: Tensor) -> Tensor:
 
 def samples(value: Tensor, name: str, at_least: int = 1) -> Tensor:
     """Return vectors [*batch, n, d], n >= at_least, finite, as float64."""
-    value = checks.points(value, name)
+    value = checks.exact(checks.points(value, name), "the theory")
     if value.shape[-2] < at_least or value.shape[-1] < 1:
         raise ValueError(f"{name} has shape {list(value.shape)}; expected [n, d] with n >= {at_least} and d >= 1.")
     return value.detach().double()
@@ -39,10 +30,9 @@ def samples(value: Tensor, name: str, at_least: int = 1) -> Tensor:
 
 def covariance(value: Tensor, name: str, dimension: int | None = None) -> Tensor:
     """Return covariances [*batch, d, d], symmetric and positive semidefinite up to rounding, as float64."""
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} is a {type(value).__name__}; expected a torch tensor: try torch.as_tensor({name}).")
+    checks.exact(checks.floating(value, name), "the theory")
     expected = "d" if dimension is None else dimension
-    if value.ndim < 2 or value.shape[-1] != value.shape[-2] or dimension not in (None, value.shape[-1]):
+    if value.ndim < 2 or not value.numel() or value.shape[-1] != value.shape[-2] or dimension not in (None, value.shape[-1]):
         raise ValueError(f"{name} has shape {list(value.shape)}; expected [{expected}, {expected}].")
     value = value.detach().double()
     if not torch.isfinite(value).all():

@@ -71,8 +71,9 @@ def model_overlap(
     """
     values, width = _prepare(points, deviation, scale)
     n, d = values.shape
-    if mean.shape != (d,):
+    if checks.floating(mean, "mean").shape != (d,):
         raise ValueError(f"mean has shape {list(mean.shape)}; expected [{d}], the dimension of the points.")
+    checks.floating(covariance, "covariance", (d, d))
     center, blurred = mean.detach().to(values), inputs.covariance(covariance, "covariance", d).clone()
     if not torch.isfinite(center).all():
         raise ValueError("mean has NaN or infinite entries; expected the mean of the model's law.")

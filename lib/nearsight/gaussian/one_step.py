@@ -39,6 +39,7 @@ def regression(
     """The parts of `one_step` in float64: mean [*batch, d] of G, slope B [*batch, d, d] and s^2 [*batch, 1, 1]."""
     values = inputs.samples(points, "points", at_least=2)
     sigma = checks.not_negative(sigma, "sigma")
+    checks.generator(generator, values.device)
     mean = values.mean(-2)
     centered = values - mean.unsqueeze(-2)
     variance = values.var(-2).mean(-1)[..., None, None] + sigma**2
@@ -46,7 +47,7 @@ def regression(
         sample_covariance = centered.mT @ centered / values.shape[-2]
         blurred = sample_covariance + sigma**2 * torch.eye(values.shape[-1]).to(values)
         return mean, sample_covariance @ torch.linalg.pinv(blurred, hermitian=True), variance
-    clean = centered.repeat_interleave(inputs.count(draws, "draws"), dim=-2)
+    clean = centered.repeat_interleave(checks.count(draws, "draws"), dim=-2)
     noise = torch.randn(clean.shape, generator=generator, dtype=clean.dtype, device=clean.device)
     noisy = clean + sigma * noise
     noisy_mean = noisy.mean(-2, keepdim=True)

@@ -29,7 +29,11 @@ class PrincipalBasis(Readable):
 
     def __call__(self, events: Tensor) -> Tensor:
         """Coordinates [N, k] of events [N, *event]."""
-        return (checks.points(events, "events").flatten(1) - self.mean) @ self.directions.T
+        if checks.points(events, "events").shape[1:].numel() != len(self.mean) or events.dtype != self.mean.dtype:
+            raise ValueError(f"events are {checks.came(events)}; expected {len(self.mean)} entries an event, in "
+                             f"{self.mean.dtype}, as the pool had.")
+        checks.same_device(self.mean, events, "the basis", "events")
+        return (events.flatten(1) - self.mean) @ self.directions.T
 
 
 def principal_basis(pool: Tensor, count: int) -> PrincipalBasis:
@@ -43,7 +47,8 @@ def principal_basis(pool: Tensor, count: int) -> PrincipalBasis:
     """
     from sklearn.decomposition import PCA  # takes seconds to import, and nothing else here needs it
 
-    checks.points(pool, "pool", at_least=2)
+    checks.exact(checks.points(pool, "pool", at_least=2), "principal_basis")
+    count = checks.count(count, "count")
     rows = pool.detach().flatten(1).double().cpu().numpy()
     n, d = rows.shape
     if not 1 <= count <= min(n - 1, d):
@@ -68,7 +73,7 @@ def frechet(first: Tensor, second: Tensor) -> float:
     Cost: O((N + M) k^2 + k^3).
     """
     for name, features in {"first": first, "second": second}.items():
-        if checks.points(features, name, at_least=2).ndim != 2:
+        if checks.exact(checks.points(features, name, at_least=2), "frechet").ndim != 2:
             raise ValueError(f"{name} has shape {list(features.shape)}; expected features [N, k]: try "
                              f"{name}.flatten(1).")
     checks.same_event(first, second, "first", "second")

@@ -25,33 +25,34 @@ def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str
         e_i(sigma) = sum over draws q of w_q e(D(y_i + sigma eps_qi, sigma), y_i)
 
     e is "mse", the mean over event entries of the squared difference, or "norm", the L2 norm of the difference.
-    points [N, *event], sigmas [S]; returns float64 [S, N]. One set of noise serves every sigma, so that curves over sigma
-    are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all points), otherwise
+    points [N, *event], sigmas [S]; returns float64 [S, N] (float32 on MPS). One set of noise serves every sigma, so
+    that curves over sigma are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all points), otherwise
     `draws` of them from `generator`. `weights` [draws] turn the draws into the nodes of a quadrature (default: 1/draws).
     The denoiser sees the dtype of the points, whatever that of the noise.
 
     Works in blocks of at most 2^20 entries, or one event: several draws of all points where they fit, else one draw of
     some points. Noise is drawn in that order too, all points of one draw before those of the next.
 
-    Costs S * draws * N events through the denoiser, and a few blocks of memory beside what the denoiser takes.
-    Raises ValueError for an unknown metric, no draws, or noise and weights of another shape.
+    Costs S * draws * N events through the denoiser, and a few blocks of memory beside what the denoiser takes. Raises
+    ValueError for an unknown metric, no draws, noise and weights of another shape, a denoiser that changes the shape, and
+    what lies on another device than the points.
     """
     checks.points(points, "points")
     checks.choice(metric, "metric", METRICS)
-    levels = checks.grid(sigmas).tolist()
+    checks.generator(generator, points.device)
+    denoiser, levels = checks.denoiser(denoiser), checks.grid(sigmas).tolist()
     if noise is not None:
-        draws = len(noise)
+        draws = len(checks.batch(noise, "noise"))
+        checks.same_device(points, noise, "points", "noise")
         if noise.shape[2:] != points.shape[1:] or noise.shape[1] not in (1, len(points)):
             raise ValueError(f"noise has shape {list(noise.shape)}; expected [draws, N, *event], here "
                              f"[draws, {', '.join(map(str, points.shape))}].")
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; expected at least one.")
-    shares = torch.ones(draws) if weights is None else weights
-    if shares.shape != (draws,):
-        raise ValueError(f"weights has shape {list(shares.shape)}; expected one weight for each of the {draws} draws.")
-    shares = (shares.double() / shares.double().sum()).to(points.device)
+    draws = checks.count(draws, "draws")
+    shares = torch.ones(draws) if weights is None else checks.vector(weights, "weights", draws).cpu()
+    wide = checks.widest_float(points.device)
+    shares = (shares.double() / shares.double().sum()).to(wide).to(points.device)
 
-    errors = torch.zeros(len(levels), len(points), dtype=torch.float64, device=points.device)
+    errors = torch.zeros(len(levels), len(points), dtype=wide, device=points.device)
     draws_at_once = max(1, _ENTRIES // points.numel())
     points_at_once = max(1, _ENTRIES // points[0].numel())
     for q, i in product(range(0, draws, draws_at_once), range(0, len(points), points_at_once)):
@@ -67,7 +68,7 @@ def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str
             denoised = denoiser(noisy.flatten(0, 1), sigma).unflatten(0, noisy.shape[:2])
             difference = (denoised - clean).flatten(2)
             each = difference.square().mean(2) if metric == "mse" else difference.norm(dim=2)
-            errors[s, some] += shares[nodes] @ each.double()
+            errors[s, some] += shares[nodes] @ each.to(wide)
     return errors
 
 
@@ -128,6 +129,7 @@ def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigma
     Source: Kaiser and Kollmann 2026 (arXiv 2603.13419).
     """
     checks.same_event(train, holdout, "train", "holdout")
+    checks.generator(generator, train.device)
     streams = (None, None)
     if noise is None:
         # The same stream twice, without keeping [draws, N, *event] in memory.
@@ -135,6 +137,8 @@ def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigma
         streams = [torch.Generator(train.device).manual_seed(seed) for _ in range(2)]
         noises = (None, None)
     elif isinstance(noise, tuple):
+        if len(noise) != 2:
+            raise ValueError(f"noise is a tuple of {len(noise)}; expected a pair (train noise, holdout noise).")
         noises = noise
     elif len(train) == len(holdout):
         noises = (noise, noise)
@@ -143,4 +147,4 @@ def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigma
                          "expected equal numbers, or a pair (train noise, holdout noise).")
     errors = [point_errors(denoiser, points, sigmas, metric, draws, eps, weights, stream).to(points.dtype)
               for points, eps, stream in zip((train, holdout), noises, streams)]
-    return GeneralizationGap(checks.grid(sigmas).to(train.dtype), *errors)
+    return GeneralizationGap(checks.grid(sigmas).to(train.dtype).to(train.device), *errors)

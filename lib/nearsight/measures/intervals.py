@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,7 @@ def wilson(successes: float, count: float, level: float = 0.95) -> tuple[float, 
 
     Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209.
     """
-    _trials(successes, count)
+    successes, count = _trials(successes, count)
     if count == 0:
         return 0.0, 1.0
     share, square = successes / count, norm.ppf((1 + _level(level)) / 2) ** 2
@@ -56,7 +56,7 @@ def clopper_pearson(successes: int, count: int, level: float = 0.95) -> tuple[fl
 
     Source: Clopper and Pearson 1934, Biometrika 26, 404.
     """
-    _trials(successes, count)
+    successes, count = _trials(successes, count)
     tail = (1 - _level(level)) / 2
     low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, count - successes + 1))
     high = 1.0 if successes == count else float(beta.ppf(1 - tail, successes + 1, count - successes))
@@ -72,9 +72,8 @@ def hanley_mcneil(auc: float, members: int, outsiders: int, level: float = 0.95)
 
     Source: Hanley and McNeil 1982, Radiology 143, 29.
     """
-    _trials(auc, 1)
-    if min(members, outsiders) < 1:
-        raise ValueError(f"{members} members and {outsiders} outsiders; expected at least one of each.")
+    auc = checks.share(auc, "auc")
+    members, outsiders = checks.count(members, "members"), checks.count(outsiders, "outsiders")
     variance = (auc * (1 - auc) + (members - 1) * (auc / (2 - auc) - auc**2)
                 + (outsiders - 1) * (2 * auc**2 / (1 + auc) - auc**2)) / (members * outsiders)
     reach = float(norm.ppf((1 + _level(level)) / 2)) * math.sqrt(max(variance, 0))
@@ -90,9 +89,12 @@ def leave_one_out(statistic: Callable[[list], Tensor | float], units: Iterable[H
 
     Source: Efron and Stein 1981, Ann. Stat. 9, 586. Cost: B + 1 calls of `statistic`.
     """
-    units = list(units)
+    checks.function(statistic, "statistic", "a function of a list of units")
+    units = list(checks.instance(units, "units", (list, tuple, range, Set, Iterator), "a list of distinct units"))
+    if not units or not all(isinstance(unit, Hashable) and not isinstance(unit, Tensor) for unit in units):
+        raise ValueError(f"units holds {len(units)} units; expected at least one, each a label such as a number.")
     without = [[other for other in units if other != unit] for unit in units]
-    value, *left = (torch.as_tensor(statistic(chosen), dtype=torch.float64) for chosen in [units, *without])
+    value, *left = (checks.numbers(statistic(chosen), "the statistic") for chosen in [units, *without])
     left = torch.stack(left)
     square = (left - left.mean(0)).square().sum(0) * (len(units) - 1) / len(units)
     return Estimate(value, square.sqrt())
@@ -108,10 +110,13 @@ def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator,
 
     Source: Montiel Olea and Plagborg-Moller 2019, J. Appl. Econometrics 34, 1. Cost: resamples S N.
     """
+    checks.batch(train_errors, "train_errors"), checks.batch(holdout_errors, "holdout_errors")
     if train_errors.shape != holdout_errors.shape or train_errors.ndim != 2 or train_errors.shape[1] < 2:
         raise ValueError(f"errors have shapes {list(train_errors.shape)} and {list(holdout_errors.shape)}; expected "
                          "[S, N] twice, N >= 2: pair as many held-out as training points.")
-    _level(level)
+    level = _level(level)
+    checks.same_device(train_errors, holdout_errors, "train_errors", "holdout_errors")
+    checks.generator(generator, train_errors.device), checks.generator(generator)
     errors = torch.stack([train_errors, holdout_errors]).double()
     gap = _relative_gap(errors.sum(2))
     resampled = [_relative_gap(errors @ counts.T) for counts in resampled_counts(errors.shape[2], resamples, generator)]
@@ -125,6 +130,8 @@ def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator,
 def resampled_counts(count: int, resamples: int, generator: Generator) -> Iterator[Tensor]:
     """How often each of `count` units is drawn in each bootstrap resample: float64 blocks [b, count] on the device of the
     generator, `resamples` rows in all. A mean over resampled units is then a matrix product."""
+    count, resamples = checks.count(count, "count"), checks.count(resamples, "resamples")
+    checks.generator(generator)
     block = max(1, _LARGEST_BLOCK // count)
     for start in range(0, resamples, block):
         shape = min(block, resamples - start), count
@@ -138,9 +145,12 @@ def _relative_gap(errors: Tensor) -> Tensor:
     return (errors[1] - errors[0]) / errors[0]
 
 
-def _trials(successes: float, count: float) -> None:
-    if not (math.isfinite(count) and 0 <= successes <= count):
+def _trials(successes: float, count: float) -> tuple[float, float]:
+    """Both as floats, if they are numbers with 0 <= successes <= count."""
+    successes, count = checks.not_negative(successes, "successes"), checks.not_negative(count, "count")
+    if successes > count:
         raise ValueError(f"{successes:g} successes of {count:g}; expected 0 <= successes <= count, count finite.")
+    return successes, count
 
 
 def _level(level: float) -> float:

@@ -59,7 +59,10 @@ def membership(denoiser: Denoiser, members: Tensor, outsiders: Tensor, sigmas: T
     """
     checks.points(outsiders, "outsiders", at_least=2)
     checks.same_event(members, outsiders, "members", "outsiders")
-    levels = checks.grid(sigmas).to(members.device)
+    checks.generator(generator, members.device), checks.generator(generator)
+    draws, false_positive_rate = checks.count(draws, "draws"), _rate(false_positive_rate)
+    checks.points(members, "members")
+    levels = checks.grid(sigmas)
     if levels.min() <= 0:
         raise ValueError("sigmas holds a 0; expected noise levels > 0: without noise every image scores the same.")
     noise = torch.randn(draws, 1, *members.shape[1:], generator=generator, dtype=members.dtype, device=members.device)
@@ -68,7 +71,7 @@ def membership(denoiser: Denoiser, members: Tensor, outsiders: Tensor, sigmas: T
 
     def scores(points: Tensor) -> Tensor:
         errors = (point_errors(model, points, levels, noise=noise) for model in models)
-        own, *other = ((error / levels[:, None]**2).mean(0) for error in errors)
+        own, *other = ((error / levels.to(error)[:, None]**2).mean(0) for error in errors)
         return other[0] - own if other else -own
 
     member_scores, outsider_scores = scores(members), scores(outsiders)
@@ -90,7 +93,8 @@ def area_under_curve(member_scores: Tensor, outsider_scores: Tensor) -> float:
 
     Cost: a sort of both sets.
     """
-    n, m = len(member_scores), len(outsider_scores)
+    n, m = len(checks.vector(member_scores, "member_scores")), len(checks.vector(outsider_scores, "outsider_scores"))
+    checks.same_device(member_scores, outsider_scores, "member_scores", "outsider_scores")
     ranks = rankdata(torch.cat([member_scores, outsider_scores]).cpu())
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
@@ -103,8 +107,13 @@ def calibrated_threshold(outsider_scores: Tensor, false_positive_rate: float) ->
 
     Source: split conformal prediction, Vovk, Gammerman and Shafer 2005.
     """
-    if not 0 < false_positive_rate < 1:
-        raise ValueError(f"false_positive_rate is {false_positive_rate:g}; expected a number between 0 and 1.")
-    n = len(outsider_scores)
+    false_positive_rate = _rate(false_positive_rate)
+    n = len(checks.vector(outsider_scores, "outsider_scores"))
     rank = math.ceil(round((1 - false_positive_rate) * (n + 1), 9))  # rounded, since 0.9 * 10 must not exceed 9
     return float(outsider_scores.sort().values[rank - 1]) if rank <= n else math.nan
+
+
+def _rate(false_positive_rate: float) -> float:
+    if not 0 < checks.share(false_positive_rate, "false_positive_rate") < 1:
+        raise ValueError(f"false_positive_rate is {false_positive_rate:g}; expected a number between 0 and 1.")
+    return false_positive_rate

@@ -39,6 +39,9 @@ def overfitting_onset(errors: Tensor, generator: Generator, resamples: int = 100
     noise for all checkpoints. The bounds are the 2.5 % and 97.5 % quantiles of the argmin when points are drawn anew.
     They speak of these points, not of other trainings: for those, repeat with other blocks. Cost: resamples C S N.
     """
+    checks.exact(checks.floating(errors, "errors"), "overfitting_onset")
+    resamples = checks.count(resamples, "resamples")
+    checks.generator(generator, errors.device), checks.generator(generator)
     if errors.ndim != 3 or min(errors.shape) < 1:
         raise ValueError(f"errors has shape {list(errors.shape)}; expected [checkpoints, sigmas, points].")
     checks.points(errors, "errors")
@@ -55,6 +58,9 @@ def edm_weight(sigmas: Tensor, sigma_data: float = 0.5, mean: float = -1.0, std:
 
     Source: Karras et al. 2022 (arXiv 2206.00364), table 1.
     """
+    checks.floating(sigmas, "sigmas")
+    sigma_data, mean = checks.positive(sigma_data, "sigma_data"), checks.finite(mean, "mean")
+    std = checks.positive(std, "std")
     density = torch.exp(-((sigmas.log() - mean) / std).square() / 2) / (std * math.sqrt(2 * math.pi))
     return density * (sigmas**2 + sigma_data**2) / (sigmas * sigma_data)**2
 
@@ -65,6 +71,8 @@ def ddpm_weight(sigmas: Tensor, steps: int = 1000) -> Tensor:
     sigma is in the units in which the chain was published, not ours, where data have deviation 0.5: scale it with the
     data. 0 outside the chain. Source: Ho et al. 2020 (arXiv 2006.11239), eq. 14; `noise.vp_sigmas` for the chain.
     """
+    checks.exact(checks.floating(sigmas, "sigmas"), "ddpm_weight")
+    steps = checks.count(steps, "steps", at_least=2)
     levels = vp_sigmas(steps)[:-1].flip(0).log().to(sigmas.device)
     wanted = sigmas.double().log()
     upper = torch.searchsorted(levels, wanted).clamp(1, steps - 1)
@@ -82,7 +90,7 @@ def weighted_loss(sigmas: Tensor, errors: Tensor, weight: str | Callable[[Tensor
     `weight` is "edm" (`edm_weight`), "ddpm" (`ddpm_weight`), or a callable of sigmas [S]. Along training each weight
     has a minimum of its own: say which loss a minimum belongs to. sigmas [S] > 0 rise or fall strictly.
     """
-    levels = checks.grid(sigmas).to(errors)
+    levels = checks.grid(sigmas).to(checks.floating(errors, "errors").dtype).to(errors.device)
     if len(levels) < 2 or levels.min() <= 0 or not (levels.diff().sign() == levels.diff()[0].sign()).all():
         raise ValueError(f"sigmas has {len(levels)} levels from {levels[0]:g} to {levels[-1]:g}; expected at least "
                          "two, > 0, strictly rising or falling.")
@@ -90,11 +98,14 @@ def weighted_loss(sigmas: Tensor, errors: Tensor, weight: str | Callable[[Tensor
         raise ValueError(f"errors has shape {list(errors.shape)}; expected [..., {len(levels)}], one entry a level.")
     if not callable(weight):
         weight = WEIGHTS[checks.choice(weight, "weight", WEIGHTS)]
-    return torch.trapezoid(weight(levels) * errors, levels.log(), dim=-1) * levels.diff()[0].sign()
+    share = checks.floating(weight(levels), "what weight returned", levels.shape)
+    return torch.trapezoid(share * errors, levels.log(), dim=-1) * levels.diff()[0].sign()
 
 
 def onset(lower_bounds: Sequence[float], threshold: float) -> int | None:
     """The first checkpoint from which every lower bound stays above `threshold`, or None."""
+    lower_bounds = checks.numbers(lower_bounds, "lower_bounds").flatten().tolist()
+    threshold = checks.finite(threshold, "threshold")
     below = [index for index, bound in enumerate(lower_bounds) if not bound > threshold]
     first = below[-1] + 1 if below else 0
     return first if first < len(lower_bounds) else None
@@ -106,5 +117,8 @@ def preference_onset(preferences: Sequence[Preference], margin: float = 0.05, le
     Judged by the lower bound of each interval, with Bonferroni's correction over all C checkpoints: level
     1 - (1 - level)/C. With margin 0 the onset tells the power of the test, not the danger. Source: study 4.
     """
+    for preference in checks.instance(preferences, "preferences", (list, tuple), "a list of preferences"):
+        checks.instance(preference, "a preference", Preference, "a Preference, as proximity_bias returns")
+    margin, level = checks.finite(margin, "margin"), checks.share(level, "level")
     corrected = 1 - (1 - level) / max(len(preferences), 1)
     return onset([preference.interval(corrected)[0] for preference in preferences], 0.5 + margin)

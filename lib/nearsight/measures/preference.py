@@ -138,7 +138,8 @@ def deal_test(weights, hand: int, observed: int) -> Deal:
     """
     weights = _weights(weights, hand)
     total, lowest = int(weights.sum()), int(weights.clamp(max=0).sum())
-    if observed != int(observed) or not lowest <= observed <= total - lowest:
+    checks.whole(observed, "observed")
+    if not lowest <= observed <= total - lowest:
         raise ValueError(f"observed is {observed}; expected a whole number that a hand can sum to, from {lowest} to "
                          f"{total - lowest}.")
     variance = (int(weights.square().sum()) - total**2 / (2 * hand)) / 4 * (2 * hand) / (2 * hand - 1)
@@ -169,6 +170,7 @@ def proximity_bias(samples: Tensor, train: Tensor, holdout: Tensor) -> Proximity
     Warns when more than 20 % of the samples are ties and when fewer than 30 samples are effective. Source: study 4.
     """
     _halves(train, holdout, "train", "holdout")
+    checks.points(samples, "samples")
     near = _owners(samples, train, holdout)
     deal = deal_test(near.owned, len(train), near.wins)
     judged = _judged(near.wins, near.ties, len(samples), deal)
@@ -183,6 +185,7 @@ def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor
     p = 1. Swapping the models changes nothing. Warnings as in `proximity_bias`. Source: study 4.
     """
     _halves(set_a, set_b, "set_a", "set_b")
+    checks.points(samples_a, "samples_a"), checks.points(samples_b, "samples_b")
     if len(samples_a) != len(samples_b):
         raise ValueError(f"samples_a holds {len(samples_a)} events and samples_b {len(samples_b)}; expected equally "
                          "many: draw both from the same latents.")
@@ -238,6 +241,7 @@ def _judged(wins: int, ties: int, count: int, deal: Deal) -> Preference:
 def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
     checks.points(first, first_name)
     checks.points(second, second_name)
+    checks.same_event(first, second, first_name, second_name)
     if len(first) != len(second):
         many, few = max(len(first), len(second)), min(len(first), len(second))
         raise ValueError(f"{first_name} holds {len(first)} events and {second_name} {len(second)}; expected equally "
@@ -246,8 +250,12 @@ def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) ->
 
 def _weights(weights, hand: int) -> Tensor:
     """The non-zero weights, small ones first so that the table of the law grows late."""
-    cards = torch.as_tensor(weights).cpu()
-    if cards.ndim != 1 or cards.is_floating_point() or cards.is_complex():
+    hand = checks.count(hand, "hand")
+    try:
+        cards = torch.as_tensor(weights).cpu()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise TypeError(f"weights are {checks.came(weights)}; expected a vector of whole numbers.") from None
+    if cards.dtype == torch.bool or cards.ndim != 1 or cards.is_floating_point() or cards.is_complex():
         raise TypeError(f"weights have dtype {cards.dtype} and shape {list(cards.shape)}; expected a vector of whole "
                         "numbers: count the samples that each card owns.")
     if not (hand >= 1 and len(cards) <= 2 * hand):

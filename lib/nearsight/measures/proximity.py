@@ -61,11 +61,13 @@ def nearest(queries: Tensor, reference: Tensor, k: int = 1, exclude_self: bool =
     checks.points(queries, "queries")
     checks.points(reference, "reference")
     checks.same_event(queries, reference, "queries", "reference")
+    checks.exact(queries, "nearest")
+    exclude_self, k = checks.flag(exclude_self, "exclude_self"), checks.count(k, "k")
     if exclude_self and len(queries) != len(reference):
         raise ValueError(f"exclude_self with {len(queries)} queries and {len(reference)} reference events; expected "
                          "one set twice: try nearest(points, points, exclude_self=True).")
     available = len(reference) - exclude_self
-    if not (isinstance(k, int) and 1 <= k <= available):
+    if k > available:
         raise ValueError(f"k is {k}; expected a whole number from 1 to {available}, the events to choose from.")
 
     distance = queries.new_empty(len(queries), k)
@@ -94,7 +96,7 @@ def memorized_fraction(samples: Tensor, train: Tensor, ratio: float = 1 / 3) -> 
     Source: the criterion of Yoon et al. 2023; study 4 for the rule on twins. Cost: one call of `nearest`.
     """
     checks.points(train, "train", at_least=2)
-    checks.positive(ratio, "ratio")
+    ratio = checks.positive(ratio, "ratio")
     first, second = nearest(samples, train, k=2).distance.unbind(1)
     ratios = torch.where(first > 0, first / second, 0)
     copies = int((ratios < ratio).sum())

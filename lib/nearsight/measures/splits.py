@@ -55,7 +55,10 @@ def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
     Raises ValueError for fewer than two blocks or seeds, or unequal shapes.
     Cost: (networks)^2/2 passes over the outputs.
     """
+    _labelled(outputs, "outputs")
     shapes = {tuple(checks.points(output, f"outputs[{label}]").shape) for label, output in outputs.items()}
+    for label, output in outputs.items():
+        checks.same_device(next(iter(outputs.values())), output, "the first of outputs", f"outputs[{label}]")
     if len(shapes) > 1:
         raise ValueError(f"outputs have the shapes {sorted(shapes)}; expected one shape for all networks.")
     pairs = list(combinations(sorted(outputs), 2))
@@ -76,13 +79,17 @@ def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
 
 
 def pair_mean(values: Mapping[tuple[int, int], Tensor | float]) -> Estimate:
-    """Mean over pairs of blocks of what was measured on each pair, a number or a curve, with its standard error.
+    """Mean over pairs of blocks of what was measured on each pair, a number or a curve, with its standard error, on the CPU.
 
     Pairs that share a block share a network, so that the error leaves out one block, not one pair, at a time.
     """
+    _labelled(values, "values")
     if not values or any(first == second for first, second in values):
         raise ValueError(f"pairs {list(values)}; expected at least one pair (i, j) of different blocks.")
-    numbers = {pair: torch.as_tensor(value, dtype=torch.float64) for pair, value in values.items()}
+    numbers = {pair: checks.numbers(value, f"values[{pair}]") for pair, value in values.items()}
+    if len({number.shape for number in numbers.values()}) > 1:
+        raise ValueError(f"values have the shapes {sorted(map(tuple, {number.shape for number in numbers.values()}))}; "
+                         "expected one shape for all pairs.")
     nothing = torch.full_like(next(iter(numbers.values())), torch.nan)
 
     def mean(blocks: list) -> Tensor:
@@ -134,6 +141,9 @@ def prediction_cosine(first: Denoiser, second: Denoiser, points: Tensor, sigmas:
     One noise serves every sigma. Cost: S N events through each denoiser.
     """
     checks.points(points, "points")
+    checks.generator(generator, points.device), checks.generator(generator)
+    first, second = checks.denoiser(first, "first denoiser"), checks.denoiser(second, "second denoiser")
+    sigma_data = None if sigma_data is None else checks.positive(sigma_data, "sigma_data")
     eps = torch.randn(points.shape, generator=generator, dtype=points.dtype, device=points.device)
     rows = []
     for sigma in checks.grid(sigmas).tolist():
@@ -152,6 +162,13 @@ def _differing(first: tuple[int, int], second: tuple[int, int]) -> str:
     return "data" if first_seed == second_seed else "both"
 
 
+def _labelled(values: Mapping, name: str) -> None:
+    """Raise TypeError unless the keys are pairs of what tells blocks or seeds apart."""
+    for label in checks.instance(values, name, Mapping, "a dict by pairs such as (0, 1)"):
+        if not isinstance(label, tuple) or len(label) != 2:
+            raise TypeError(f"{name} has the key {checks.came(label)}; expected pairs such as (0, 1).")
+
+
 def _mean(values: list[Tensor], nothing: Tensor = torch.tensor(torch.nan)) -> Tensor:
     return torch.stack(values).mean(0) if values else nothing
 
@@ -162,3 +179,4 @@ def _paired(first: Tensor, second: Tensor, at_least: int = 1) -> None:
     if first.shape != second.shape:
         raise ValueError(f"first has shape {list(first.shape)} and second {list(second.shape)}; expected paired "
                          "events: draw both from the same latents.")
+    checks.same_device(first, second, "first", "second")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from nearsight import checks
+
 
 def fourier(values: Tensor, frequencies: Tensor) -> Tensor:
     """Features [cos(f v), sin(f v)] of values [B] at frequencies [F]: [B, 2F]."""
@@ -55,9 +57,30 @@ class Block(nn.Module):
         return self.skip(x) + h
 
 
+def check_raw(network: nn.Module, x: Tensor, c_noise: Tensor) -> None:
+    """Raise TypeError or ValueError unless x and c_noise [B] are in the dtype and on the device of the network's weights.
+
+    Nothing is read from the device: a raw network is called within loops.
+    """
+    checks.floating(c_noise, "c_noise", (len(checks.batch(x)),))
+    weights = next(network.parameters())
+    for name, given in {"x": x, "c_noise": c_noise}.items():
+        if given.dtype != weights.dtype and not torch.is_autocast_enabled(given.device.type):
+            raise TypeError(f"{name} has dtype {given.dtype} and the weights {weights.dtype}; expected one dtype: try "
+                            f"{name}.to({weights.dtype}), or Preconditioned(network), which does that.")
+        checks.same_device(weights, given, "the network", name)
+
+
+def channel_count(channels: int, groups: int) -> int:
+    """Return `channels` as an int if it is a whole number of groups >= 1, as group normalization needs."""
+    if checks.count(channels, "channels") % groups:
+        raise ValueError(f"channels is {channels}; expected a multiple of {groups}.")
+    return int(channels)
+
+
 def check_images(x: Tensor, halvings: int) -> None:
     """Raise ValueError unless x is a batch of gray images [B, 1, H, W] that can be halved `halvings` times."""
-    if x.ndim != 4 or x.shape[1] != 1:
+    if checks.batch(x).ndim != 4 or x.shape[1] != 1 or 0 in x.shape[2:]:
         raise ValueError(f"x has shape {list(x.shape)}; expected gray images [B, 1, H, W].")
     if any(side % 2**halvings for side in x.shape[2:]):
         possible = min((side & -side).bit_length() - 1 for side in x.shape[2:])

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
+from nearsight import checks
 from nearsight.denoisers.compose import Denoiser
-from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, zeroed
+from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, check_raw, channel_count, zeroed
 
 EMBEDDING, GROUPS = 64, 4
 
@@ -44,6 +45,8 @@ class DepthUNet(nn.Module):
 
     def __init__(self, depth: int, channels: int, context: bool = False):
         super().__init__()
+        depth, channels = checks.count(depth, "depth", at_least=0), channel_count(channels, GROUPS)
+        context = checks.flag(context, "context")
         self.noise = NoiseEmbedding(16, EMBEDDING)
         self.stem = nn.Conv2d(1, channels, 3, padding=1)
         self.down = nn.ModuleList(Block(channels, channels, EMBEDDING, GROUPS) for _ in range(depth))
@@ -54,6 +57,7 @@ class DepthUNet(nn.Module):
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         check_images(x, len(self.down))
+        check_raw(self, x, c_noise)
         embedding = silu(self.noise(c_noise))
         h, skips = self.stem(x), []
         for block, halve in zip(self.down, self.halve):
@@ -68,6 +72,8 @@ class DepthUNet(nn.Module):
 
 def solve_width(depth: int, parameters: int) -> int:
     """The width, a multiple of 4 channels, at which `DepthUNet(depth, width)` has nearest to so many parameters."""
+    depth, parameters = checks.count(depth, "depth", at_least=0), checks.count(parameters, "parameters")
+
     def distance(c: int) -> int:
         return abs(6273 + 293 * c + 36 * c**2 + depth * (56 * c**2 + 276 * c) - parameters)
     channels = 4
@@ -83,8 +89,12 @@ def bypassed(denoiser: nn.Module, block: nn.Module, gain: Callable[[Tensor | flo
     number or one value an event, from sigma. g = 1 is the untouched network. Returns a denoiser(x, sigma). Our reading
     of the mid-block bypass that arXiv 2505.17560 (version 1) describes in words only.
     """
+    checks.instance(denoiser, "denoiser", nn.Module, "a network, a torch.nn.Module")
+    checks.instance(block, "block", nn.Module, "a submodule of the denoiser")
+    checks.function(gain, "gain", "a function of sigma")
+
     def weakened(x: Tensor, sigma: float | Tensor) -> Tensor:
-        g = torch.as_tensor(gain(sigma), dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+        g = checks.per_event(gain(sigma), checks.batch(x), "gain(sigma)", x.dtype)
         handle = block.register_forward_hook(lambda _, inputs, out: torch.lerp(inputs[0], out, g.to(out.dtype)))
         try:
             return denoiser(x, sigma)

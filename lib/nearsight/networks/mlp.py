@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nearsight.networks.blocks import fourier, zeroed
+from nearsight import checks
+from nearsight.networks.blocks import check_raw, fourier, zeroed
 
 
 class MLP(nn.Module):
@@ -19,14 +20,16 @@ class MLP(nn.Module):
 
     def __init__(self, dimension: int, width: int = 128, layers: int = 3):
         super().__init__()
-        self.dimension = dimension
+        self.dimension = dimension = checks.count(dimension, "dimension")
+        width, layers = checks.count(width, "width"), checks.count(layers, "layers")
         self.register_buffer("frequencies", torch.tensor([2.0, 4.0]), persistent=False)
         widths = [dimension + 5, *[width] * layers]
         hidden = [module for i, o in zip(widths, widths[1:]) for module in (nn.Linear(i, o), nn.SiLU())]
         self.layers = nn.Sequential(*hidden, zeroed(nn.Linear(width, dimension)))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
-        if x[0:1].numel() != self.dimension * len(x[0:1]):
+        check_raw(self, x, c_noise)
+        if x.shape[1:].numel() != self.dimension:
             raise ValueError(f"x has shape {list(x.shape)}; expected {self.dimension} entries an event.")
         features = torch.cat([x.flatten(1), c_noise[:, None], fourier(c_noise, self.frequencies)], dim=1)
         return self.layers(features).view(x.shape)

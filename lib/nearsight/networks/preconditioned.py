@@ -42,18 +42,22 @@ class Preconditioned(nn.Module):
 
     Called as denoiser(x, sigma): x [B, *event], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype
     and device. The coefficients and the sum are computed in x's dtype, the network in that of its weights, so a
-    sampler may keep its state in float64. Raises ValueError for sigma < 0 or of another length, and for
-    sigma_data <= 0. Source: Karras et al. 2022 (arXiv 2206.00364), eq. 7. Cost: one call of the network.
+    sampler may keep its state in float64. Nothing is read back from a GPU: of a tensor sigma the type and the length
+    are checked, its values are for the caller to answer for. Raises ValueError for a number sigma < 0, a tensor of
+    another length, and sigma_data <= 0. Source: Karras et al. 2022 (arXiv 2206.00364), eq. 7. Cost: one call of the
+    network.
     """
 
     def __init__(self, network: nn.Module, sigma_data: float = 0.5):
         super().__init__()
-        self.network = network
+        self.network = checks.instance(network, "network", nn.Module, "a torch.nn.Module")
         self.sigma_data = checks.positive(sigma_data, "sigma_data")
 
     def forward(self, x: Tensor, sigma: float | Tensor, labels: Tensor | None = None) -> Tensor:
-        skip, out, scale, noise = (c.to(x.dtype) for c in coefficients(checks.noise_level(sigma, x), self.sigma_data))
+        level = checks.unread_noise_level(sigma, x)
+        skip, out, scale, noise = (c.to(x.dtype) for c in coefficients(level, self.sigma_data))
         weights = next((parameter.dtype for parameter in self.parameters()), x.dtype)
         arguments = ((scale * x).to(weights), noise.flatten().expand(len(x)).to(weights))
         raw = self.network(*arguments) if labels is None else self.network(*arguments, labels)
+        checks.floating(raw, "what the network returned", x.shape)
         return skip * x + out * raw.to(x.dtype)

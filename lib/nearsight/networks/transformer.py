@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nearsight import checks
-from nearsight.networks.blocks import fourier
+from nearsight.networks.blocks import check_raw, fourier
 from nearsight.noise import alpha_bar_of_sigma, vp_time
 
 
@@ -24,6 +24,12 @@ class TokenTransformer(nn.Module):
     def __init__(self, vocabulary: int, length: int, width: int, layers: int, heads: int, feedforward: int,
                  dropout: float = 0.0, norm_first: bool = True):
         super().__init__()
+        sizes = {"vocabulary": vocabulary, "length": length, "width": width, "layers": layers, "heads": heads,
+                 "feedforward": feedforward}
+        vocabulary, length, width, layers, heads, feedforward = (checks.count(size, name) for name, size in sizes.items())
+        if width % heads:
+            raise ValueError(f"width is {width} and heads {heads}; expected a width that is a multiple of the heads.")
+        dropout, norm_first = checks.share(dropout, "dropout"), checks.flag(norm_first, "norm_first")
         self.event = (length, vocabulary)
         self.register_buffer("frequencies", 10.0 ** (-torch.arange(16) / 4), persistent=False)
         self.tokens, self.time = nn.Linear(vocabulary, width), nn.Linear(32, width)
@@ -36,6 +42,7 @@ class TokenTransformer(nn.Module):
         self.last = nn.Linear(width, vocabulary)
 
     def forward(self, x_vp: Tensor, t: Tensor) -> Tensor:
+        check_raw(self, x_vp, t)
         if x_vp.shape[1:] != self.event:
             raise ValueError(f"x has shape {list(x_vp.shape)}; expected strings [B, {self.event[0]}, {self.event[1]}].")
         h = self.tokens(x_vp) + self.positions + self.time(fourier(t, self.frequencies))[:, None]
@@ -49,17 +56,28 @@ class TokenDenoiser(nn.Module):
 
     `sigmas` [T + 1] is the falling grid of the chain (`noise.vp_sigmas`) whose clock t(sigma) the network reads.
     x [B, L, q], sigma a float or a tensor [B], >= 0; the result has x's shape, dtype and device and sums to 1 over the
-    last axis. Raises ValueError for sigma < 0. Cost: one call of the network.
+    last axis. Raises ValueError for a number sigma < 0; the values of a tensor are not read, as in `Preconditioned`.
+    Cost: one call of the network.
     """
 
     def __init__(self, network: nn.Module, sigmas: Tensor):
         super().__init__()
-        self.network = network
-        self.register_buffer("sigmas", sigmas.clone(), persistent=False)
+        self.network = checks.instance(network, "network", nn.Module, "a torch.nn.Module")
+        self.grid = self.sigmas = checks.grid(sigmas, falling=True).clone()
+
+    def _apply(self, fn, recurse: bool = True):
+        """Follow the weights to another device, where no copy of the grid is then made a call.
+
+        A buffer would lose its digits when the weights are cast, and could not follow to a device without float64.
+        """
+        super()._apply(fn, recurse)
+        device = next(self.parameters()).device
+        self.sigmas = self.grid.to(checks.widest_float(device)).to(device)
+        return self
 
     def log_probabilities(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Logarithms of the probabilities, [B, L, q], for divergences without clipping."""
-        level = checks.noise_level(sigma, x)
+        level = checks.unread_noise_level(sigma, x)
         weights = next(self.parameters()).dtype
         x_vp = (x * alpha_bar_of_sigma(level).sqrt()).to(weights)
         time = vp_time(level.flatten(), self.sigmas).expand(len(x)).to(weights)

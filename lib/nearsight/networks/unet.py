@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
-from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, zeroed
+from nearsight import checks
+from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, check_raw, channel_count, zeroed
 
 EMBEDDING, GROUPS = 128, 8
 
@@ -24,12 +25,16 @@ class UNet(nn.Module):
     x [B, 1, H, W] with sides divisible by 2^(stages - 1), c_noise [B]; the result has x's shape. With classes > 0,
     labels [B] are int64 in 0..classes, where index `classes`, also what None stands for, means "no class": their
     embedding is added to that of the noise. Raises ValueError for other shapes, for labels without classes and for
-    labels out of range. Parameters (no classes): 295,905, 963,777 and 2,028,449 at 16, 32 and 48 channels, which must
-    be a multiple of 8.
+    labels out of range (these, on a GPU, stop the program by the device's own assertion: nothing is read back).
+    Parameters (no classes): 295,905, 963,777 and 2,028,449 at 16, 32 and 48 channels, which must be a multiple of 8.
     """
 
     def __init__(self, channels: int = 32, multipliers: tuple[int, ...] = (1, 2, 2), classes: int = 0):
         super().__init__()
+        channels, classes = checks.count(channels, "channels"), checks.count(classes, "classes", at_least=0)
+        multipliers = checks.counts(multipliers, "multipliers")
+        for multiplier in multipliers:
+            channel_count(channels * multiplier, GROUPS)
         widths = [channels * multiplier for multiplier in multipliers]
         self.classes = classes
         self.noise = NoiseEmbedding(32, EMBEDDING)
@@ -53,6 +58,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, c_noise: Tensor, labels: Tensor | None = None) -> Tensor:
         check_images(x, len(self.halve))
+        check_raw(self, x, c_noise)
         embedding = silu(self._embed(c_noise, labels))
         h = self.stem(x)
         kept = [h]
@@ -78,7 +84,11 @@ class UNet(nn.Module):
             return embedding
         if labels is None:
             labels = torch.full_like(c_noise, self.classes, dtype=torch.int64)
-        if len(labels) and not 0 <= labels.min() <= labels.max() <= self.classes:
+        if checks.tensor(labels, "labels").shape != c_noise.shape or labels.dtype != torch.int64:
+            raise ValueError(f"labels are {checks.came(labels)}; expected int64, one for each of the {len(c_noise)} images.")
+        checks.same_device(c_noise, labels, "x", "labels")
+        try:  # the lookup itself finds what is out of range; to look first would make a GPU wait
+            return embedding + self.label(labels)
+        except IndexError as error:
             raise ValueError(f"labels run from {labels.min()} to {labels.max()}; expected 0 to {self.classes}, "
-                             f"where {self.classes} means no class.")
-        return embedding + self.label(labels)
+                             f"where {self.classes} means no class.") from error

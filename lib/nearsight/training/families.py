@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nearsight import checks
 from nearsight.datasets.index_sets import check_disjoint
 from nearsight.randomness import derived_seed
-from nearsight.training.loop import Snapshot, Trainer, in_step
+from nearsight.training.loop import Snapshot, Trainer, check_labels, in_step
 from nearsight.training.recipe import Training
 
 
@@ -30,6 +31,17 @@ def train_family(config: Training, make_network: Callable[[], nn.Module], data: 
     keeps its checkpoints in folder/m, and a family that was killed goes on with the same bits. Raises ValueError for
     sets that overlap, leave the data, or differ in size where they must not. Cost: M times that of `train`.
     """
+    checks.instance(config, "config", Training, "a Training(...)")
+    check_labels(labels, len(checks.points(data, "data")), config.classes)
+    if folder is not None:
+        checks.instance(folder, "folder", (str, Path), "the path of a folder")
+    same_initialization = checks.flag(same_initialization, "same_initialization")
+    same_noise = checks.flag(same_noise, "same_noise")
+    if isinstance(sets, Tensor) and sets.ndim:
+        sets = list(sets)
+    if not isinstance(sets, (list, tuple)) or not sets:
+        raise TypeError(f"sets is {checks.came(sets)}; expected index tensors, one a member: try "
+                        "disjoint_splits(...).indices.")
     check_disjoint(**{f"set {m}": indices for m, indices in enumerate(sets)})
     sizes = [len(indices) for indices in sets]
     if min(sizes) < 1 or min(i.min() for i in sets) < 0 or max(i.max() for i in sets) >= len(data):

@@ -64,8 +64,11 @@ def train(config: Training, make_network: Callable[[], nn.Module], data: Tensor,
 
 def in_step(trainers: list[Trainer], every: int | None = None) -> Iterator[tuple[Snapshot, ...]]:
     """Bring networks with the same snapshots from step to step together; yield what `train` yields, for all of them."""
-    if every is not None and every < 1:
-        raise ValueError(f"every is {every}; expected at least one step between checkpoints.")
+    if not isinstance(trainers, (list, tuple)) or not trainers:
+        raise TypeError(f"trainers is {checks.came(trainers)}; expected a list of trainers, at least one.")
+    for trainer in trainers:
+        checks.instance(trainer, "a trainer", Trainer, "a Trainer")
+    every = None if every is None else checks.count(every, "every")
     snapshots = trainers[0].config.snapshots
     newest = min(trainer.newest for trainer in trainers)
     between = range(every, snapshots[-1], every) if every else ()
@@ -80,14 +83,19 @@ class Trainer:
 
     def __init__(self, config: Training, make_network: Callable[[], nn.Module], data: Tensor, labels: Tensor | None,
                  folder: Path | str | None, device: torch.device | str):
+        checks.instance(config, "config", Training, "a Training(...)")
+        checks.function(make_network, "make_network", "a function that returns the network")
         checks.points(data, "data")
-        _check_labels(labels, len(data), config.classes)
+        if folder is not None:
+            checks.instance(folder, "folder", (str, Path), "the path of a folder")
+        device = checks.device(device)
+        check_labels(labels, len(data), config.classes)
         with global_stream(config.seed if config.initial_seed is None else config.initial_seed):
-            network = make_network()
+            network = checks.instance(make_network(), "what make_network returned", nn.Module, "a torch.nn.Module")
         self.store = None if folder is None else Checkpoints(Path(folder), {
             **asdict(config), "data": _digest([data] if labels is None else [data, labels]),
             "network": sha256(f"{network} {_digest(network.state_dict().values())}".encode())})
-        self.config, self.device, self.step = config, torch.device(device), 0
+        self.config, self.device, self.step = config, device, 0
         self.data = data.to(self.device, torch.float32)
         self.labels = None if labels is None else labels.to(self.device)
         # Convolutions with the channels last take 5 to 20 % less time on a CPU, and are what tensor cores want.
@@ -175,12 +183,12 @@ class Trainer:
         self.step = step
 
 
-def _check_labels(labels: Tensor | None, count: int, classes: int) -> None:
+def check_labels(labels: Tensor | None, count: int, classes: int) -> None:
     """Raise ValueError unless labels came if and only if there are classes, one for each event, in range."""
     if (labels is None) != (classes == 0):
         raise ValueError(f"the configuration has {classes} classes, and labels {'are missing' if classes else 'came'}; "
                          "expected both or neither.")
-    if labels is not None and (labels.shape != (count,) or labels.dtype != torch.int64
+    if labels is not None and (checks.tensor(labels, "labels").shape != (count,) or labels.dtype != torch.int64
                                or not 0 <= labels.min() <= labels.max() < classes):
         raise ValueError(f"labels are {labels.dtype}, have shape {list(labels.shape)} and run from {labels.min()} to "
                          f"{labels.max()}; expected int64, one of 0 to {classes - 1} for each of the {count} events.")

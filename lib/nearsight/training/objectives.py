@@ -21,6 +21,10 @@ class LogNormal:
     mean: float = -1.0
     std: float = 1.2
 
+    def __post_init__(self):
+        checks.finite(self.mean, "mean")
+        checks.not_negative(self.std, "std")
+
     def draw(self, count: int, generator: Generator) -> Tensor:
         """`count` levels, float32, on the generator's device."""
         return (self.mean + self.std * torch.randn(count, generator=generator, device=generator.device)).exp()
@@ -33,6 +37,9 @@ class VpClock:
     steps: int = 500
     first: float = 1e-4
     last: float = 0.02
+
+    def __post_init__(self):
+        vp_sigmas(self.steps, self.first, self.last)  # which refuses what is no chain
 
     def draw(self, count: int, generator: Generator) -> Tensor:
         """`count` levels, float32, on the generator's device."""
@@ -51,13 +58,22 @@ def training_loss(loss: str, denoiser: nn.Module, y: Tensor, x: Tensor, sigma: T
 
     Means run over the entries of an event. At D = c_skip x and data of mean square q^2 the first is (sigma^2 q^2 +
     sd^4) / (sd^2 (sigma^2 + sd^2)) in expectation: 1 where q = sigma_data. Labels are handed to the denoiser where
-    they are given. Raises ValueError for an unknown loss. Cost: one call of the denoiser.
+    they are given. Raises ValueError for an unknown loss and for shapes that do not match. Cost: one call of the denoiser.
     """
     checks.choice(loss, "loss", LOSSES)
+    checks.function(denoiser, "denoiser", "a denoiser(x, sigma)")
+    checks.same_event(x, y, "x", "y")
+    checks.floating(sigma, "sigma", (len(x),))
+    sigma_data = checks.positive(sigma_data, "sigma_data")
+    if len(y) != len(x):
+        raise ValueError(f"x holds {len(x)} noisy events and y {len(y)} clean ones; expected equally many.")
+    if loss == "cross_entropy" and not hasattr(denoiser, "log_probabilities"):
+        raise TypeError(f"the denoiser is {checks.came(denoiser)} without log_probabilities; expected one that has them, "
+                        "for cross_entropy: try TokenDenoiser(network, sigmas).")
     given = (x, sigma) if labels is None else (x, sigma, labels)
     if loss == "cross_entropy":
         return -(y * denoiser.log_probabilities(*given)).sum(-1).mean(-1)
-    error = (denoiser(*given) - y).square().flatten(1).mean(1)
+    error = (checks.floating(denoiser(*given), "what the denoiser returned", y.shape) - y).square().flatten(1).mean(1)
     if loss == "edm":
         return error * (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
     return error / sigma**2 if loss == "epsilon" else error

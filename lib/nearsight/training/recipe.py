@@ -50,13 +50,22 @@ class Training:
         checks.choice(self.loss, "loss", LOSSES)
         checks.positive(self.learning_rate, "learning_rate")
         checks.positive(self.sigma_data, "sigma_data")
-        if not self.snapshots or any(a >= b for a, b in zip((-1, *self.snapshots), self.snapshots)):
+        checks.counts(self.snapshots, "snapshots", at_least=0)
+        checks.instance(self.levels, "levels", (LogNormal, VpClock), "LogNormal or VpClock")
+        checks.count(self.batch, "batch")
+        checks.count(self.classes, "classes", at_least=0)
+        checks.share(self.label_dropout, "label_dropout")
+        checks.share(self.ema, "ema")
+        checks.whole(self.seed, "seed")
+        if self.clip is not None:
+            checks.positive(self.clip, "clip")
+        if self.initial_seed is not None:
+            checks.whole(self.initial_seed, "initial_seed")
+        if any(a >= b for a, b in zip((-1, *self.snapshots), self.snapshots)):
             raise ValueError(f"snapshots are {self.snapshots}; expected rising steps >= 0: try log_steps(1, 1000, 10).")
-        if self.batch < 1:
-            raise ValueError(f"batch is {self.batch}; expected at least one event a step.")
-        if not 0 <= self.label_dropout <= 1 or (self.label_dropout and not self.classes):
-            raise ValueError(f"label_dropout is {self.label_dropout:g} with {self.classes} classes; expected a share "
-                             "of the labels, and 0 without classes.")
+        if self.label_dropout and not self.classes:
+            raise ValueError(f"label_dropout is {self.label_dropout:g} with {self.classes} classes; expected 0 without "
+                             "classes.")
 
     @property
     def steps(self) -> int:
@@ -76,7 +85,8 @@ class Draw(NamedTuple):
 
 def log_steps(first: int, last: int, count: int) -> tuple[int, ...]:
     """At most `count` whole steps from first >= 1 to last with equal ratios; those that round to one step are one."""
-    if not (1 <= first <= last and count >= 2):
+    first, last, count = checks.count(first, "first"), checks.count(last, "last"), checks.count(count, "count", at_least=2)
+    if first > last:
         raise ValueError(f"log_steps({first}, {last}, {count}) came; expected 1 <= first <= last and a count >= 2.")
     return tuple(int(step) for step in np.unique(np.geomspace(first, last, count).round()))
 
