@@ -506,8 +506,8 @@ glue(best_delta=lowest, best_risk=risk(lowest, 1.07), gap_at_best=gap_at_best, m
 #
 # A small network learns these points: three hidden layers on the plane, trained with the usual loss and fresh noise at
 # every step. Thirty of them are recorded, with three widths, ten and twenty points, and five seeds of each, measured at
-# five moments of their training. Here the first recorded network is trained again, to its last step, in a quarter of a
-# minute; beside the record it should be the same.
+# five moments of their training. Here the first recorded network is trained again, to its last step, in less than half
+# a minute; beside the record it should be the same.
 
 # %%
 run = find("ring-networks-laptop")
@@ -539,7 +539,7 @@ unexplained = {name: {width: over_networks(name, width)[:, :, 1] for width in co
 match = over_networks("matched")
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Networks learning ten ring points; bands: five seeds. Top: gap and excess risk against noise level, for width 64 at five moments (light to dark: 300 to 8000 steps). The network first becomes the ring (no gap, little risk), then the points (both grow). Bottom left: share of its difference from the optimal denoiser at $\\sigma = 1.07$ that a model error leaves unexplained, isotropic (dashed) and along the ring (lines), by width: while the network is the ring, its error runs along it; later it is of neither kind. Bottom right: the isotropic model error of the same training error at three noise levels, width 64: one $\\delta$ does not describe it.", "name": "fig-ring-networks"}, "image": {"alt": "Four panels. Gap and excess risk of networks over noise level rise late in training; at 1000 steps isotropic model error leaves about half of the network's error unexplained, error along the ring a few per cent, and at 8000 steps both leave most of it; the matching model error differs between noise levels.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Networks learning ten ring points; bands: five seeds. Top: gap and excess risk against noise level, for width 64 at five moments (light to dark: 300 to 8000 steps). The network first becomes the ring (no gap, little risk), then the points (both grow). Bottom left: share of its difference from the optimal denoiser at $\\sigma = 1.07$ that a model error leaves unexplained, isotropic (dashed) and along the ring (lines), by width: while the network is the ring, its error runs along it; once it is the points, as the wider ones are in the end, it is of neither kind. Bottom right: the isotropic model error of the same training error at three noise levels, width 64: one $\\delta$ does not describe it.", "name": "fig-ring-networks"}, "image": {"alt": "Four panels. Gap and excess risk of networks over noise level rise late in training; at 1000 steps isotropic model error leaves about half of the network's error unexplained, error along the ring a few per cent, and at 8000 steps both leave most of it at widths 64 and 128; the matching model error differs between noise levels.", "width": "100%"}}
 figure, ((top, risky), (left, right)) = plt.subplots(2, 2, figsize=(7.8, 5.6))
 for k, moment in enumerate(config.snapshots):
     color = plt.get_cmap("viridis_r")(0.15 + 0.2 * k)
