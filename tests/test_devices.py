@@ -21,7 +21,9 @@ def no_float64(monkeypatch):
     """The device that is not there is like Apple's MPS."""
     assert checks.widest_float(torch.device("mps")) == torch.float32
     monkeypatch.setattr(Elsewhere, "knows_float64", False)
-    monkeypatch.setattr(checks, "widest_float", lambda device: torch.float32 if device == ELSEWHERE else torch.float64)
+    for module in (checks, checks.tensors):
+        monkeypatch.setattr(module, "widest_float",
+                            lambda device: torch.float32 if device == ELSEWHERE else torch.float64)
 
 
 def moved(network):
