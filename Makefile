@@ -3,11 +3,14 @@
 PYTHON ?= python3
 # The environment's programs. One of your own: make book BIN=$CONDA_PREFIX/bin
 BIN ?= .venv/bin
+# The folder that holds the built book's _build; another one leaves the book at hand alone.
+OUTPUT ?= .
+BUILD := $(OUTPUT)/_build
 ENV := $(if $(filter .venv/bin,$(BIN)),.venv/ready)
 
 stop = { echo "nearsight: $(1)" >&2; exit 1; }
 
-.PHONY: help env book test lab runs reproduce verify run-named bench clean
+.PHONY: help env book pictures test lab runs reproduce verify run-named bench clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,16 +31,23 @@ env: $(ENV) ## make .venv from requirements.lock (again only when the lock or py
 	@touch $@
 
 book: $(ENV) ## build the book into _build/html (executes the chapters whose inputs changed)
+	@$(BIN)/python book/_ext/executed.py $(BUILD) || \
+		$(call stop,the book was not built: a chapter failed where the line above says.)
 # A build that did not end is begun anew: its pages would be taken for good, and their warnings not be seen again.
-	@test -f _build/whole || rm -rf _build/.doctrees _build/html
-	@rm -f _build/whole
-	@$(BIN)/jupyter-book build . -n -W --keep-going || \
-		$(call stop,the book was not built; the first warning or error above says why.)
-	@$(BIN)/python tools/check_book.py
-	@touch _build/whole
+	@test -f $(BUILD)/whole || rm -rf $(BUILD)/.doctrees $(BUILD)/html
+	@rm -f $(BUILD)/whole
+	@$(BIN)/jupyter-book build . --path-output $(OUTPUT) -n -W --keep-going 2>$(BUILD)/warnings.log || \
+		{ sed '/^Traceback/,$$d' $(BUILD)/warnings.log >&2; \
+		$(call stop,the book was not built; the lines above say why. All of it is in $(BUILD)/warnings.log.) }
+	@$(BIN)/python tools/check_book.py $(BUILD)
+	@touch $(BUILD)/whole
 
-test: $(ENV) ## test everything: the library and the chapters and the built book in a browser
-	@$(BIN)/python -m pytest $(ARGS) || $(call stop,a test failed; the summary above says which.)
+pictures: book ## renew the pictures in book/_static that chapters draw, where they are no longer alike
+	@$(BIN)/python tools/pictures.py $(BUILD)
+
+test: $(ENV) ## test everything on all cores: the library and the chapters and the built book in a browser
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS) || \
+		$(call stop,a test failed; the summary above says which.)
 
 lab: $(ENV) ## open JupyterLab: right-click a chapter and Open With > Notebook
 	@$(BIN)/jupyter lab

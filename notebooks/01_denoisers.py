@@ -187,7 +187,7 @@ latents = schedule[0] * torch.randn(256, 1, 28, 28, generator=generator)
 copies, path = sample(empirical, latents, schedule, trajectory=True)
 inventions, smooth_path = sample(gaussian, latents, schedule, trajectory=True)
 
-# %% mystnb={"figure": {"caption": "Samples of the empirical denoiser, each above its nearest training image: they are the same. Below, samples of the Gaussian denoiser from the same noise, each above its nearest training image: new, and nothing one could wear.", "name": "fig-copies"}, "image": {"alt": "Two pairs of image rows. Samples of the empirical denoiser are identical to their nearest training images; samples of the Gaussian denoiser are blurred, unlike any training image.", "width": "100%"}}
+# %% picture="copies.png" mystnb={"figure": {"caption": "Samples of the empirical denoiser, each above its nearest training image: they are the same. Below, samples of the Gaussian denoiser from the same noise, each above its nearest training image: new, and nothing one could wear.", "name": "fig-copies"}, "image": {"alt": "Two pairs of image rows. Samples of the empirical denoiser are identical to their nearest training images; samples of the Gaussian denoiser are blurred, unlike any training image.", "width": "100%"}}
 rows = []
 for name, images in (("empirical", copies[:10]), ("Gaussian", inventions[:10])):
     rows += [(f"{name} sample", clothes.pixels(images)),

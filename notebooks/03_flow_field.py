@@ -28,7 +28,6 @@
 # %%
 import math
 from itertools import product
-from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
@@ -157,16 +156,13 @@ for axes, (delta, found) in zip(panels, maps.items()):
     colors = show_map(axes, found, delta)
 figure.colorbar(colors, ax=panels, label="gap $g$", shrink=0.9, ticks=[0, 0.5, 1, 2, 3, 4]);
 
-# %% tags=["remove-input"]
-still, panels = plt.subplots(1, 2, figsize=(7.5, 4), dpi=120)
+# %% tags=["remove-cell"] picture="flow-field.png"
+# What stands in place of the explorable figure below where there is no JavaScript; `make pictures` keeps it.
+still, panels = plt.subplots(1, 2, figsize=(7.5, 4))
 for axes, delta in zip(panels, (1.6, 1.2)):
     show_map(axes, maps[delta], delta)
-static = Path("../book/_static/flow-field.png")
-if static.exists():  # the still of the explorable figure below; the same bytes as long as nothing changes
-    still.savefig(static, dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
-plt.close(still)
 
-
+# %% tags=["remove-input"]
 def in_the_middle(delta):
     return float(place_gap(EmpiricalDenoiser(train, delta), train, holdout[:1], level, *polar()))
 

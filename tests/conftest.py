@@ -1,5 +1,6 @@
-"""What several test modules share: the built book, and a real browser to open it."""
+"""What several test modules share: the order in which the cores take the tests, the built books, and a real browser."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from executed import chapters
+from filelock import FileLock
 from hypothesis import settings
+
+from nearsight.records.kernels import PLAIN
 
 # The tests work on small arrays, where a second thread mostly waits for the first.
 torch.set_num_threads(1)
@@ -19,22 +24,63 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
+# Each chapter is executed, and the book built, under two kinds of kernels: {kind: (environment, folder of _build)}.
+KERNELS = {"native": ({}, ROOT), "plain": (PLAIN, ROOT / "_build" / "plain")}
 
 
-def make_book(root: Path) -> str:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let one core take a module, or a chapter under one kind of kernels; chapters first, and the longest of them first.
+
+    Whoever needs a built book then finds its chapters executed.
+    """
+    order = [f"{kind} {path.stem}" for path in chapters() for kind in reversed(KERNELS)]
+    groups = {}
+    for item in items:
+        own = item.get_closest_marker("xdist_group")
+        groups[item] = own.args[0] if own else item.path.stem
+        if own is None:
+            item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+
+
+def make_book(root: Path, output: Path | None = None, environment: dict[str, str] | None = None) -> str:
     """Run `make book` at `root` with this environment's programs; return what it printed."""
-    command = ["make", "book", f"BIN={Path(sys.executable).parent}"]
-    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = ["make", "book", f"BIN={Path(sys.executable).parent}", f"OUTPUT={output or '.'}"]
+    done = subprocess.run(command, cwd=root, env=os.environ | (environment or {}), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         pytest.fail(f"`make book` failed:\n{done.stdout[-6000:]}", pytrace=False)
     return done.stdout
 
 
+def built(kernels: str, shared: Path) -> Path:
+    """Build the book under one kind of kernels, once in a session; return the folder of its pages."""
+    environment, output = KERNELS[kernels]
+    with FileLock(shared / f"{kernels}.lock"):
+        if not (shared / kernels).exists():
+            make_book(ROOT, output, environment)
+            (shared / kernels).touch()
+    return output / "_build" / "html"
+
+
 @pytest.fixture(scope="session")
-def book() -> Path:
+def shared(tmp_path_factory, worker_id) -> Path:
+    """A folder that all processes of a session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def book(shared) -> Path:
     """The folder of the built book; every test of a session reads the same one."""
-    make_book(ROOT)
-    return ROOT / "_build" / "html"
+    return built("native", shared)
+
+
+@pytest.fixture(scope="session")
+def plain_book(shared) -> Path:
+    """The book as a processor would build it that has nothing but plain kernels, and three threads."""
+    return built("plain", shared)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -10,8 +9,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from bs4 import BeautifulSoup
 from check_book import pages
-from conftest import ROOT, make_book
+from conftest import ROOT
 
+pytestmark = pytest.mark.slow
 PAGES = pages()
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 EXTRA = ["search.html", "genindex.html"]
@@ -126,40 +126,3 @@ def test_a_chapter_offers_its_script_and_its_executed_notebook(book, documents, 
 def test_no_page_tells_where_it_was_built(book):
     for file in [*book.rglob("*.html"), *(book / "_sources").rglob("*.*")]:
         assert str(ROOT) not in file.read_text("utf8"), file
-
-
-CHAPTER = """# %% [markdown]
-# # A chapter
-
-# %%
-from pathlib import Path
-
-from myst_nb import glue
-
-answer = int(Path("../lib/nearsight/answer.txt").read_text())
-glue("answer", answer + {offset})
-"""
-
-
-def test_a_page_shows_no_output_of_older_sources(tmp_path):
-    for name in ("Makefile", "_config.yml", "requirements.lock", "tools", "book/_ext", "book/_static"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        copy(ROOT / name, tmp_path / name)
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters: [{file: notebooks/01.py}]\n")
-    (tmp_path / "book/index.md").write_text("# A book\n\nIt is {glue:text}`/notebooks/01.py::answer:d`.\n")
-    (tmp_path / "book/references.bib").write_text("")
-    (tmp_path / "lib/nearsight").mkdir(parents=True)
-    (tmp_path / "notebooks").mkdir()
-
-    def build(answer: int, offset: int) -> tuple[str, bool]:
-        (tmp_path / "lib/nearsight/answer.txt").write_text(f"{answer}")
-        (tmp_path / "notebooks/01.py").write_text(CHAPTER.format(offset=offset))
-        executed = "Executing notebook" in make_book(tmp_path)
-        page = BeautifulSoup((tmp_path / "_build/html/book/index.html").read_text("utf8"), "html.parser")
-        return page.find(class_="pasted-text").text, executed
-
-    assert build(answer=40, offset=0) == ("40", True)
-    assert build(answer=40, offset=0) == ("40", False)
-    assert build(answer=41, offset=0) == ("41", True)
-    assert build(answer=41, offset=1) == ("42", True)

@@ -1,35 +1,29 @@
-"""Each chapter, alone: it executes, says something, warns of nothing, and pairs with a notebook."""
-
-import time
+"""Each chapter, alone and under both kinds of kernels: it executes, says something, warns of nothing, and pairs."""
 
 import jupytext
 import nbformat
 import pytest
-from book_execution import cache_folder
 from check_book import pages
-from conftest import ROOT
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
+from conftest import KERNELS
+from executed import chapters, executed
 from jupytext.config import load_jupytext_config
-from nbclient import NotebookClient
 
-CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
+CHAPTERS = chapters()
+EXECUTIONS = [pytest.param((kernels, path), id=f"{path.stem}-{kernels}",
+                           marks=[pytest.mark.xdist_group(f"{kernels} {path.stem}"), pytest.mark.slow])
+              for path in CHAPTERS for kernels in KERNELS]
 
 
-@pytest.fixture(scope="module", params=CHAPTERS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=EXECUTIONS)
 def chapter(request):
-    """(code cells, seconds) of a chapter: out of the book's cache, or executed here and left there for the book."""
-    notebook, cache = jupytext.read(request.param, fmt="py:percent"), get_cache(cache_folder(ROOT))
-    try:
-        record = cache.match_cache_notebook(notebook)
-    except KeyError:
-        start = time.perf_counter()
-        NotebookClient(notebook, timeout=900, resources={"metadata": {"path": request.param.parent}}).execute()
-        data = {"execution_seconds": time.perf_counter() - start}
-        record = cache.cache_notebook_bundle(CacheBundleIn(notebook, str(request.param), data=data),
-                                             check_validity=False, overwrite=True)
-    _, whole = cache.merge_match_into_notebook(notebook)
-    return [cell for cell in whole.cells if cell.cell_type == "code"], record.data["execution_seconds"]
+    """(code cells, seconds) of a chapter: out of a book's cache, or executed here and left there for the book."""
+    kernels, path = request.param
+    environment, output = KERNELS[kernels]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)  # the notebook's process starts with it
+        notebook, seconds, _ = executed(path, output / "_build")
+    return [cell for cell in notebook.cells if cell.cell_type == "code"], seconds
 
 
 def test_the_table_of_contents_names_every_chapter():

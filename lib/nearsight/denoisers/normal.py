@@ -92,6 +92,7 @@ class GaussianDenoiser(MixtureDenoiser):
 
 def _symmetric(matrices: Tensor) -> Tensor:
     """The matrices [k, d, d] themselves, made exactly symmetric; ValueError if they were not nearly so."""
-    if (matrices - matrices.mT).abs().max() > 1e-6 * matrices.abs().max():
+    # Some kernels take the two halves of a float32 covariance in different orders: 3e-6 apart for a thousand images.
+    if (matrices - matrices.mT).abs().max() > 1e-5 * matrices.abs().max():
         raise ValueError("a covariance is not symmetric: try (covariance + covariance.mT) / 2.")
     return (matrices + matrices.mT) / 2

@@ -1,0 +1,150 @@
+"""Executed chapters: what an output depends on, where it is kept, and how all chapters are executed side by side.
+
+Jupyter's execution cache knows a notebook's cells and not the library they call. So each chapter has a cache of its own,
+in a folder named by a digest of everything else that its outputs depend on: the definitions it reaches, the records it
+names, the data that ship with the library, the pinned versions, and the variables that choose the kernels. A chapter is
+executed again when one of these has changed, and no page shows an output of an older library.
+
+    python book/_ext/executed.py _build                       # every chapter whose outputs are missing
+    python book/_ext/executed.py _build notebooks/01_denoisers.py
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: chapters share the cores by running side by side
+
+import ast
+import hashlib
+import re
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jupytext
+from filelock import FileLock
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from nearsight.records.kernels import PLAIN
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY, RECORDED, LOCK = (ROOT / name for name in ("lib/nearsight", "book/recorded", "requirements.lock"))
+TIMEOUT = 900  # seconds, for each cell
+
+
+def script_digest(path: Path) -> str:
+    """Stands for `nearsight.records.digests.script_digest`: a script's own syntax and the whole library."""
+    total = hashlib.sha256(ast.dump(ast.parse(path.read_text("utf8"))).encode())
+    for module in sorted(LIBRARY.rglob("*.py")):
+        total.update(module.read_bytes())
+    return total.hexdigest()
+
+
+def chapters() -> list[Path]:
+    """Return the scripts of all chapters, the longest first: it tends to take longest."""
+    return sorted((ROOT / "notebooks").glob("*.py"), key=lambda path: -path.stat().st_size)
+
+
+def key(chapter: Path) -> str:
+    """Return a digest of what a chapter's outputs depend on beside the text of its cells."""
+    total = hashlib.sha256(script_digest(chapter).encode())
+    data = (path for path in LIBRARY.rglob("*") if path.suffix != ".py" and "__pycache__" not in path.parts)
+    for file in sorted(path for path in (LOCK, *data, *records(chapter)) if path.is_file()):
+        content = file.read_bytes()
+        total.update(f"{file.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode() + content)
+    total.update(repr([os.environ.get(name) for name in sorted(PLAIN)]).encode())
+    return total.hexdigest()[:16]
+
+
+def records(chapter: Path) -> list[Path]:
+    """Return the files of the recorded runs that a chapter names; of all runs where it lists or computes their names."""
+    text = chapter.read_text("utf8")
+    every = re.search(r"\bruns\(|\bfind\((?![\"'])", text)
+    return [file for folder in RECORDED.glob("*") if every or folder.name in text for file in folder.glob("*")]
+
+
+def cache_folder(chapter: Path, build: Path) -> Path:
+    """Return the folder of the execution cache that belongs to a chapter and its sources as they are now."""
+    return build / "executed" / chapter.stem / key(chapter)
+
+
+def executed(chapter: Path, build: Path):
+    """Return (notebook with its outputs, seconds that it took, whether it was executed just now).
+
+    Outdated outputs of the chapter are dropped. Processes that ask for the same chapter wait for the first one. Raises
+    RuntimeError, with the chapter, the line and the error's own words, where a cell fails.
+    """
+    notebook, folder = jupytext.read(chapter, fmt="py:percent"), cache_folder(chapter, build)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / "lock"):
+        for left in set(folder.parent.iterdir()) - {folder, folder.parent / "lock"}:
+            shutil.rmtree(left)
+        cache, anew = get_cache(folder), False
+        try:
+            record = cache.match_cache_notebook(notebook)
+        except KeyError:
+            data, anew = {"execution_seconds": execute(notebook, chapter)}, True
+            record = cache.cache_notebook_bundle(CacheBundleIn(notebook, str(chapter), data=data),
+                                                 check_validity=False, overwrite=True)
+        _, whole = cache.merge_match_into_notebook(notebook)
+    return whole, record.data["execution_seconds"], anew
+
+
+def execute(notebook, chapter: Path) -> float:
+    """Execute a chapter's cells in place, in the folder of its script; return the seconds that they took."""
+    begun = []
+    client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": chapter.parent}},
+                            record_timing=False, on_cell_execute=lambda cell, cell_index: begun.append(cell))
+    start = time.perf_counter()
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        raise RuntimeError(failure(error, begun, chapter)) from error
+    return time.perf_counter() - start
+
+
+def failure(error: Exception, begun: list, chapter: Path) -> str:
+    """Say in one sentence where a chapter failed and how: its file and line, the cell, the error's own words."""
+    line = chapter.read_text("utf8").partition(begun[-1].source)[0].count("\n") + 1
+    words, code = f"{error}", begun[-1].source.partition("\n")[0]
+    if isinstance(error, CellExecutionError):
+        words = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
+        trace = "\n".join(frame for output in begun[-1].outputs for frame in output.get("traceback", []))
+        arrow = re.search(r"^-+> ?(\d+) (.*)$", re.sub(r"\x1b\[[\d;]*m", "", trace), re.M)  # first comes the cell's frame
+        if arrow:
+            line, code = line + int(arrow[1]) - 1, arrow[2]
+    words = " ".join(words.split())
+    return f"{chapter.relative_to(ROOT).as_posix()}, line {line} (code cell {len(begun)}: {code.strip()}): {words[:600]}"
+
+
+def main(build: str, *names: str) -> int:
+    """Execute the chapters whose outputs are missing, as many at once as their threads leave cores for."""
+    wanted = [Path(name).resolve() for name in names] or chapters()
+    folder = Path(build).resolve()
+    for left in (folder / "executed").glob("*"):
+        if left.name not in {chapter.stem for chapter in chapters()}:
+            shutil.rmtree(left)
+
+    def one(chapter: Path) -> str | None:
+        try:
+            _, seconds, anew = executed(chapter, folder)
+        except RuntimeError as error:
+            return f"{error}"
+        if anew:
+            print(f"{chapter.relative_to(ROOT).as_posix()}: executed in {seconds:.0f} s", flush=True)
+
+    with ThreadPoolExecutor(max(1, os.cpu_count() // int(os.environ["OMP_NUM_THREADS"]))) as pool:
+        failures = [sentence for sentence in pool.map(one, wanted) if sentence]
+    for sentence in failures:
+        print(f"nearsight: {sentence}", file=sys.stderr)
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
