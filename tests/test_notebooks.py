@@ -5,7 +5,7 @@ import nbformat
 import pytest
 from check_book import pages
 from conftest import KERNELS
-from executed import chapters, executed
+from executed import cache_folder, chapters, executed
 from jupytext.config import load_jupytext_config
 
 CHAPTERS = chapters()
@@ -22,7 +22,7 @@ def chapter(request):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)  # the notebook's process starts with it
-        notebook, seconds, _ = executed(path, output / "_build")
+        notebook, seconds, _ = executed(path, cache_folder(path, output / "_build"))
     return [cell for cell in notebook.cells if cell.cell_type == "code"], seconds
 
 

@@ -6,23 +6,23 @@ import nbformat
 from executed import cache_folder, executed
 
 
-def chapter_of(app, docname):
-    """Return (script, its cache folder) of a page that is a chapter, None of another page."""
-    source = Path(app.env.doc2path(docname))
-    return (source, cache_folder(source, Path(app.outdir).parent)) if source.suffix == ".py" else None
+CACHES: dict[str, Path] = {}  # of each page that is a chapter, as its sources are in this build
 
 
 def outdated(app, env, added, changed, removed):
     """Name the chapters whose outputs rest on other sources than when their pages were read."""
-    return [name for name in env.found_docs
-            if (found := chapter_of(app, name)) and env.metadata[name].get("executed") != found[1].name]
+    for name in env.found_docs:
+        source = Path(env.doc2path(name))
+        if source.suffix == ".py":
+            CACHES[name] = cache_folder(source, Path(app.outdir).parent)
+    return [name for name, folder in CACHES.items() if env.metadata[name].get("executed") != folder.name]
 
 
 def choose_cache(app, docname, source):
     """Point MyST-NB at the cache of the chapter that it is about to read."""
-    if found := chapter_of(app, docname):
-        app.env.metadata[docname]["executed"] = found[1].name
-        app.env.mystnb_config = app.env.mystnb_config.copy(execution_cache_path=str(found[1]))
+    if docname in CACHES:
+        app.env.metadata[docname]["executed"] = CACHES[docname].name
+        app.env.mystnb_config = app.env.mystnb_config.copy(execution_cache_path=str(CACHES[docname]))
 
 
 def rewrite_prose(app, env):
@@ -35,8 +35,8 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 
     It comes out of the cache: the copy in _build/jupyter_execute has no outputs where the cache was used.
     """
-    if doctree is not None and (found := chapter_of(app, pagename)):
-        notebook, *_ = executed(found[0], Path(app.outdir).parent)
+    if doctree is not None and pagename in CACHES:
+        notebook, *_ = executed(Path(app.env.doc2path(pagename)), CACHES[pagename])
         context["ipynb_source"] = f"{pagename}.ipynb"
         target = Path(app.outdir, "_sources", context["ipynb_source"])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -74,13 +74,13 @@ def cache_folder(chapter: Path, build: Path) -> Path:
     return build / "executed" / chapter.stem / key(chapter)
 
 
-def executed(chapter: Path, build: Path):
+def executed(chapter: Path, folder: Path):
     """Return (notebook with its outputs, seconds that it took, whether it was executed just now).
 
-    Outdated outputs of the chapter are dropped. Processes that ask for the same chapter wait for the first one. Raises
+    `folder` is the chapter's `cache_folder`; what lies beside it is outdated and dropped. Processes that ask for the same chapter wait for the first one. Raises
     RuntimeError, with the chapter, the line and the error's own words, where a cell fails.
     """
-    notebook, folder = jupytext.read(chapter, fmt="py:percent"), cache_folder(chapter, build)
+    notebook = jupytext.read(chapter, fmt="py:percent")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
         for left in set(folder.parent.iterdir()) - {folder, folder.parent / "lock"}:
@@ -126,12 +126,12 @@ def failure(error: Exception, begun: list, chapter: Path) -> str:
 def main(build: str, *names: str) -> int:
     """Execute the chapters whose outputs are missing, as many at once as their threads leave cores for."""
     wanted = [Path(name).resolve() for name in names] or chapters()
-    folder = Path(build).resolve()
-    for left in (folder / "executed").glob("*"):
+    folders = [cache_folder(chapter, Path(build).resolve()) for chapter in wanted]
+    for left in Path(build, "executed").glob("*"):
         if left.name not in {chapter.stem for chapter in chapters()}:
             shutil.rmtree(left)
 
-    def one(chapter: Path) -> str | None:
+    def one(chapter: Path, folder: Path) -> str | None:
         try:
             _, seconds, anew = executed(chapter, folder)
         except RuntimeError as error:
@@ -140,7 +140,7 @@ def main(build: str, *names: str) -> int:
             print(f"{chapter.relative_to(ROOT).as_posix()}: executed in {seconds:.0f} s", flush=True)
 
     with ThreadPoolExecutor(max(1, os.cpu_count() // int(os.environ["OMP_NUM_THREADS"]))) as pool:
-        failures = [sentence for sentence in pool.map(one, wanted) if sentence]
+        failures = [sentence for sentence in pool.map(one, wanted, folders) if sentence]
     for sentence in failures:
         print(f"nearsight: {sentence}", file=sys.stderr)
     return bool(failures)
