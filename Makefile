@@ -46,7 +46,7 @@ pictures: book ## renew the pictures in book/_static that chapters draw, where t
 	@$(BIN)/python tools/pictures.py $(BUILD)
 
 test: $(ENV) ## test everything on all cores: the library and the chapters and the built book in a browser
-	@$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS) || \
+	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS) || \
 		$(call stop,a test failed; the summary above says which.)
 
 lab: $(ENV) ## open JupyterLab: right-click a chapter and Open With > Notebook

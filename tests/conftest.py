@@ -28,20 +28,32 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 KERNELS = {"native": ({}, ROOT), "plain": (PLAIN, ROOT / "_build" / "plain")}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Let one core take a module, or a chapter under one kind of kernels; chapters first, and the longest of them first.
+CHAPTERS = [f"{path.stem}-{kernels}" for path in chapters() for kernels in reversed(KERNELS)]
 
-    Whoever needs a built book then finds its chapters executed.
-    """
-    order = [f"{kind} {path.stem}" for path in chapters() for kind in reversed(KERNELS)]
-    groups = {}
-    for item in items:
-        own = item.get_closest_marker("xdist_group")
-        groups[item] = own.args[0] if own else item.path.stem
-        if own is None:
-            item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: order.index(groups[item]) if groups[item] in order else len(order))
+
+def unit(nodeid: str) -> str:
+    """Return what one process takes in one piece: a module of tests, or a chapter under one kind of kernels."""
+    module, _, case = nodeid.partition("::")
+    case = case.partition("[")[2].removesuffix("]")
+    return case if case in CHAPTERS else module
+
+
+def pytest_collection_modifyitems(items):
+    """Put the chapters first, the longest at the head: whoever needs a built book then finds them executed."""
+    units = {item: unit(item.nodeid) for item in items}
+    items.sort(key=lambda item: CHAPTERS.index(units[item]) if units[item] in CHAPTERS else len(CHAPTERS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deal the units out in their order. (xdist_group marks would say the same, but xdist 3.8 loses them on pytest 9.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return unit(nodeid)
+
+    return Units(config, log)
 
 
 def make_book(root: Path, output: Path | None = None, environment: dict[str, str] | None = None) -> str:

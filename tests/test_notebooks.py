@@ -9,8 +9,7 @@ from executed import cache_folder, chapters, executed
 from jupytext.config import load_jupytext_config
 
 CHAPTERS = chapters()
-EXECUTIONS = [pytest.param((kernels, path), id=f"{path.stem}-{kernels}",
-                           marks=[pytest.mark.xdist_group(f"{kernels} {path.stem}"), pytest.mark.slow])
+EXECUTIONS = [pytest.param((kernels, path), id=f"{path.stem}-{kernels}", marks=pytest.mark.slow)
               for path in CHAPTERS for kernels in KERNELS]
 
 

@@ -32,7 +32,7 @@ def png(picture) -> bytes:
 
 
 def test_the_distance_is_of_grey_levels_and_sees_a_small_fault():
-    picture = Image.open(STATIC / "copies.png").convert("L").point(lambda level: min(level, 200))
+    picture = Image.open(io.BytesIO(CONTENT["copies.png"])).convert("L").point(lambda level: min(level, 200))
     assert distance(png(picture), png(picture)) == 0
     assert distance(png(picture), png(picture.point(lambda level: level + 3))) == pytest.approx(3)
     assert LIMIT < distance(png(picture), png(picture.resize((picture.width // 2, picture.height // 2)))) < 255
@@ -44,6 +44,6 @@ def test_the_distance_is_of_grey_levels_and_sees_a_small_fault():
 
 def test_readers_find_them_in_their_proportions():
     html = (STATIC / "flow-field.html").read_text("utf8")
-    width, height = Image.open(STATIC / "flow-field.png").size
+    width, height = Image.open(io.BytesIO(CONTENT["flow-field.png"])).size
     assert f'src="flow-field.png" width="{width}" height="{height}"' in html
     assert "book/_static/copies.png" in (ROOT / "README.md").read_text("utf8")

@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from check_book import pages
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("words")]
+pytestmark = pytest.mark.slow
 NUMBER = re.compile(r"([-−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)")
 
 
