@@ -15,7 +15,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: chapters share the cores by running side by side
 
-import ast
 import hashlib
 import re
 import shutil
@@ -31,19 +30,13 @@ from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from nearsight.records.digests import meaning, script_digest
 from nearsight.records.kernels import PLAIN
+from nearsight.studies import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY, RECORDED, LOCK = (ROOT / name for name in ("lib/nearsight", "book/recorded", "requirements.lock"))
 TIMEOUT = 900  # seconds, for each cell
-
-
-def script_digest(path: Path) -> str:
-    """Stands for `nearsight.records.digests.script_digest`: a script's own syntax and the whole library."""
-    total = hashlib.sha256(ast.dump(ast.parse(path.read_text("utf8"))).encode())
-    for module in sorted(LIBRARY.rglob("*.py")):
-        total.update(module.read_bytes())
-    return total.hexdigest()
 
 
 def chapters() -> list[Path]:
@@ -53,7 +46,10 @@ def chapters() -> list[Path]:
 
 def key(chapter: Path) -> str:
     """Return a digest of what a chapter's outputs depend on beside the text of its cells."""
-    total = hashlib.sha256(script_digest(chapter).encode())
+    total = hashlib.sha256(script_digest(chapter, without=["nearsight.studies.find"]).encode())
+    for run in runs():
+        if run.name in chapter.read_text("utf8"):
+            total.update(meaning(run.computation, run.config).digest.encode())
     data = (path for path in LIBRARY.rglob("*") if path.suffix != ".py" and "__pycache__" not in path.parts)
     for file in sorted(path for path in (LOCK, *data, *records(chapter)) if path.is_file()):
         content = file.read_bytes()
