@@ -3,7 +3,6 @@
 import time
 
 import torch
-
 from nearsight import EmpiricalDenoiser
 from nearsight.datasets import fashion_mnist
 

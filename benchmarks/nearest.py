@@ -11,9 +11,8 @@ from statistics import median
 from time import perf_counter
 
 import torch
-from sklearn.neighbors import NearestNeighbors
-
 from nearsight import nearest
+from sklearn.neighbors import NearestNeighbors
 
 SHAPES = ((1_000, 60_000, 784, 1), (1_000, 60_000, 784, 24), (1_000, 10_000, 3_072, 2), (2_000, 20_000, 2, 1))
 

@@ -11,7 +11,6 @@ import torch
 from executed import chapters
 from filelock import FileLock
 from hypothesis import settings
-
 from nearsight.records.kernels import PLAIN
 
 # The tests work on small arrays, where a second thread mostly waits for the first.

@@ -49,7 +49,7 @@ class elsewhere(TorchDispatchMode):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found meta and cpu ({operator}).")
         device = options.get("device")
         stays = bool(there) if device is None else torch.device(device) == ELSEWHERE
-        self.waits += operator in _READS or bool(there) != stays and operator is torch.ops.aten._to_copy.default
+        self.waits += operator in _READS or (bool(there) != stays and operator is torch.ops.aten._to_copy.default)
         if device is not None:
             options["device"] = torch.device("cpu")
         results = operator(*tree_map(_held, arguments), **tree_map(_held, options))

@@ -10,15 +10,14 @@ import warnings
 from contextlib import chdir
 from pathlib import Path
 
+import nearsight
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.distributions import MultivariateNormal
-
-import nearsight
 from nearsight import datasets, flow, gaussian, measures, networks, noise, quadrature, randomness, shares, training
+from torch.distributions import MultivariateNormal
 
 LIBRARY = Path(nearsight.__file__).parent
 PACKAGES = ("nearsight", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks", "nearsight.training",
@@ -285,7 +284,7 @@ def public() -> set[str]:
     def is_result(name: str) -> bool:
         value = getattr(importlib.import_module(name.rpartition(".")[0]), name.rpartition(".")[2])
         return (not callable(value) or not hasattr(value, "__qualname__") or value is training.Snapshot
-                or dataclasses.is_dataclass(value) and not hasattr(value, "__post_init__"))
+                or (dataclasses.is_dataclass(value) and not hasattr(value, "__post_init__")))
     return {name for name in found if not is_result(name)} - {"nearsight.denoisers.Denoiser"}  # a type
 
 

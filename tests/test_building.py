@@ -1,7 +1,6 @@
 """Building a book: what is executed again after which change, and what a build that fails says last."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys

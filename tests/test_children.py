@@ -1,7 +1,6 @@
 """The children that other tests kill: they come to their place, no further, and say so where they cannot."""
 
 import pytest
-
 from children import Child, kill_at
 
 

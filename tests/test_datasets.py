@@ -25,9 +25,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
-from sklearn.datasets import load_digits
-
 from nearsight.datasets import (
     Scaling,
     archive,
@@ -47,6 +44,8 @@ from nearsight.datasets import (
     ring_split,
 )
 from nearsight.datasets.idx import read_idx
+from PIL import Image, PngImagePlugin
+from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parent.parent
 
@@ -278,7 +277,7 @@ def test_splits_are_disjoint_and_inside_the_data(total, data, seed):
     indices = disjoint_splits(total, size, count, seed).indices
     assert indices.shape == (count, size) and indices.dtype == torch.int64
     entries = indices.flatten().tolist()
-    assert len(set(entries)) == size * count and 0 <= min(entries) and max(entries) < total
+    assert len(set(entries)) == size * count and min(entries) >= 0 and max(entries) < total
     check_disjoint(**{f"set {i}": row for i, row in enumerate(indices)})
 
 

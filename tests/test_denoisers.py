@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
-from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, guided, score
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 F64 = torch.float64
 

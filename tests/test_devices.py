@@ -3,11 +3,29 @@
 import pytest
 import torch
 from devices import ELSEWHERE, Elsewhere, elsewhere
-
-from nearsight import (EmpiricalDenoiser, GaussianDenoiser, RingDenoiser, checks, denoising_error, edm_sigmas,
-                       generalization_gap, nearest, proximity_bias, sample)
-from nearsight.flow import (excess_risk, gap_map, mode_distance, modulation, padded_gap, place_gap, random_gap, small_gap,
-                            state_distance)
+from nearsight import (
+    EmpiricalDenoiser,
+    GaussianDenoiser,
+    RingDenoiser,
+    checks,
+    denoising_error,
+    edm_sigmas,
+    generalization_gap,
+    nearest,
+    proximity_bias,
+    sample,
+)
+from nearsight.flow import (
+    excess_risk,
+    gap_map,
+    mode_distance,
+    modulation,
+    padded_gap,
+    place_gap,
+    random_gap,
+    small_gap,
+    state_distance,
+)
 from nearsight.gaussian import fit, one_step, sampler_map
 from nearsight.measures import ddpm_weight, gap_band, membership, pair_mean, prediction_cosine, weighted_loss
 from nearsight.networks import MLP, Preconditioned, TokenDenoiser, TokenTransformer, UNet

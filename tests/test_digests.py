@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from nearsight.records import definitions
 from nearsight.records.digests import Meaning, meaning, script_digest
 from nearsight.studies import runs
@@ -226,7 +225,8 @@ def test_names_that_are_local_lead_nowhere(tower):
 
 
 def test_imports_inside_functions_are_followed(library):
-    before = library(study="def compute():\n    from nearsight.deep import f\n    return f()\n", deep="def f():\n    return 1\n")
+    before = library(study="def compute():\n    from nearsight.deep import f\n    return f()\n",
+                     deep="def f():\n    return 1\n")
     assert library(deep="def f():\n    return 2\n").changes(before) == ("f",)
 
 

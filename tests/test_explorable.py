@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 import torch
 from conftest import ROOT
-
 from nearsight.datasets import ring
 from nearsight.denoisers import EmpiricalDenoiser, RingDenoiser
 from nearsight.flow import excess_risk, gap_map, place_gap

@@ -2,14 +2,13 @@ import tracemalloc
 
 import pytest
 import torch
+from nearsight.datasets import fashion_mnist
+from nearsight.gaussian import squared_wasserstein
+from nearsight.measures.features import frechet, principal_basis
 from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from nearsight.datasets import fashion_mnist
-from nearsight.measures.features import frechet, principal_basis
-from nearsight.gaussian import squared_wasserstein
 
 
 def test_principal_features_are_those_of_scikit_learn_up_to_sign():

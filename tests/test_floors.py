@@ -3,9 +3,8 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 import nearsight
+import pytest
 
 LIBRARY = Path(nearsight.__file__).parent
 GROUND = ("checks", "files", "noise", "randomness", "quadrature")
@@ -13,7 +12,7 @@ FLOORS = (GROUND, ("denoisers",), ("gaussian", "tree", "networks", "datasets"), 
           ("flow", "shares", "auditing"), ("studies",))
 BESIDE = ("records", "page")  # beside the tower, on the ground floor alone; the studies are written for records
 LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}
-MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.name not in ("__main__.py",) and path.parent != LIBRARY
+MODULES = sorted(path for path in LIBRARY.rglob("*.py") if (path.name != "__main__.py" and path.parent != LIBRARY)
                  or path.stem in LEVEL)
 
 

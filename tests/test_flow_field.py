@@ -1,14 +1,13 @@
 """The blurred denoiser of points in the plane: its field, its limits and its flow (study 2)."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-
 from nearsight.datasets import ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import return_probability
@@ -16,6 +15,7 @@ from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.noise import edm_sigmas
 from nearsight.quadrature import polar
 from nearsight.sampling import sample
+from scipy import stats
 
 
 def normal(*shape, seed=0):
@@ -168,7 +168,7 @@ def early_stopping_difference(steps, solver):
 def test_blur_is_early_stopping_up_to_the_error_of_the_solver():
     differences = [early_stopping_difference(steps, "heun") for steps in (80, 160, 320)]
     assert differences[-1] < 1e-3
-    orders = [math.log2(coarse / fine) for coarse, fine in zip(differences, differences[1:])]
+    orders = [math.log2(coarse / fine) for coarse, fine in pairwise(differences)]
     assert all(1.6 < order < 2.6 for order in orders), orders
     assert early_stopping_difference(40, "euler") > 0.2
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from nearsight.datasets import on_ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import GapMap, gap_map, place_gap, published_noise

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser, guided
 from nearsight.flow import published_gap, published_noise, published_random_split, published_sigmas
@@ -50,7 +49,7 @@ def test_on_the_published_grid_the_peak_stands_at_one_sigma():
 def test_the_spread_over_noise_seeds():
     train, holdout = ring_split(10, turn=0.01)
     denoiser = EmpiricalDenoiser(train, 1.6)
-    near = SIGMAS[((SIGMAS > 0.9) & (SIGMAS < 1.6)) | (SIGMAS == SIGMAS[0])]
+    near = SIGMAS[((SIGMAS > 0.9) & (SIGMAS < 1.6)) | (SIGMAS[0] == SIGMAS)]
     noises = torch.cat([published_noise(20, seed) for seed in range(100)], 1)
     errors = [point_errors(denoiser, points.repeat(100, 1), near, "norm", noise=noise).unflatten(1, (100, 10)).mean(2)
               for points, noise in ((train, noises[:, 0::2]), (holdout, noises[:, 1::2]))]

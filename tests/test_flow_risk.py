@@ -2,14 +2,13 @@ import math
 
 import pytest
 import torch
-from scipy import special
-
 from nearsight.datasets import on_ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser, guided
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
 from nearsight.flow import excess_risk, fitted_blur, fitted_spread, guided_blur, matched_blur, modulation
 from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.quadrature import polar
+from scipy import special
 
 NOISE, WEIGHTS = polar(48, 64)
 EXACT = {"noise": NOISE[:, None], "weights": WEIGHTS}

@@ -2,13 +2,12 @@ import math
 
 import pytest
 import torch
-from scipy import optimize
-
 from nearsight.datasets import ring, ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import bhattacharyya, mode_distance, padded_gap, state_distance
 from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
+from scipy import optimize
 
 
 def test_bhattacharyya_at_the_dimension_of_an_image():

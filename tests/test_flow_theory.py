@@ -2,13 +2,12 @@ import math
 
 import pytest
 import torch
-from scipy import special
-
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import lattice_gap, modulation, random_gap, small_gap
 from nearsight.measures.gaps import generalization_gap
 from nearsight.quadrature import polar
+from scipy import special
 
 FINE = torch.linspace(0.95, 1.3, 71, dtype=torch.float64)
 

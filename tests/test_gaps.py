@@ -4,11 +4,10 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from nearsight.measures.gaps import denoising_error, generalization_gap, point_errors
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 F64 = torch.float64
 SIGMAS = torch.tensor([0.1, 1.0, 5.0], dtype=F64)

@@ -6,10 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nearsight.gaussian import fit, log_affinity, squared_bures, squared_hellinger, squared_wasserstein
 from scipy.linalg import sqrtm
 from torch.distributions import MultivariateNormal, kl_divergence
-
-from nearsight.gaussian import fit, log_affinity, squared_bures, squared_hellinger, squared_wasserstein
 
 SEEDS = st.integers(0, 2**31 - 1)
 A = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)

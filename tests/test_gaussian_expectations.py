@@ -7,9 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
-from torch.distributions import MultivariateNormal, kl_divergence
-
 from nearsight.gaussian import (
     expected_divergences,
     expected_errors,
@@ -22,6 +19,8 @@ from nearsight.gaussian import (
     proportional_limits,
     squared_bures,
 )
+from scipy.integrate import quad
+from torch.distributions import MultivariateNormal, kl_divergence
 
 
 def power_law(exponent, d=100):

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from nearsight.gaussian import kernel_delta, one_step
 from nearsight.gaussian.kernel import model_overlap, pair_overlap
 

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from nearsight.gaussian import limits, one_step, one_step_limit, squared_bures, squared_hellinger
 from scipy.optimize import brentq
 from sklearn.linear_model import LinearRegression
 from torch.distributions import MultivariateNormal, kl_divergence
-
-from nearsight.gaussian import limits, one_step, one_step_limit, squared_bures, squared_hellinger
 
 SIGMA = (1 - math.exp(-4)) ** 0.5
 

@@ -1,16 +1,16 @@
 """`sampler_map`: golden numbers, the library's own sampler, exact limits, textbook forms."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, kl_divergence
-
 from nearsight.denoisers import GaussianDenoiser
 from nearsight.gaussian import sampler_map
 from nearsight.gaussian.samplers import SOLVERS
 from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
+from torch.distributions import MultivariateNormal, kl_divergence
 
 SPECTRUM = torch.tensor([0.1, 1.0, 4.0], dtype=torch.float64)
 GRID = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.0], dtype=torch.float64)
@@ -102,7 +102,7 @@ def test_stochastic_samplers_miss_the_variance_in_first_order():
 def test_euler_is_ddim_in_variance_preserving_form():
     shares = 1 / (1 + GRID**2)
     x = 3.0 * shares[0].sqrt()
-    for now, after in zip(shares[:-1], shares[1:]):
+    for now, after in pairwise(shares):
         sigma = ((1 - now) / now).sqrt()
         clean = SPECTRUM / (SPECTRUM + sigma**2) * x / now.sqrt()
         noise = (x - now.sqrt() * clean) / (1 - now).sqrt()
@@ -113,7 +113,7 @@ def test_euler_is_ddim_in_variance_preserving_form():
 def test_ddpm_adds_the_forward_variance_in_variance_preserving_form():
     shares = 1 / (1 + GRID**2)
     gain, noise_variance = shares[0].sqrt().expand(3), torch.zeros(3, dtype=torch.float64)
-    for now, after in zip(shares[:-1], shares[1:]):
+    for now, after in pairwise(shares):
         alpha = now / after
         sigma = ((1 - now) / now).sqrt()
         score = -1 / (now * (SPECTRUM + sigma**2))

@@ -3,9 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom, binomtest
-
 from nearsight.measures.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, wilson
+from scipy.stats import binom, binomtest
 
 
 @pytest.mark.parametrize("successes, count, low, high", [

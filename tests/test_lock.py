@@ -2,6 +2,7 @@
 
 import tomllib
 from importlib.metadata import distribution, version
+from itertools import chain
 
 from conftest import ROOT
 from packaging.requirements import Requirement
@@ -14,12 +15,12 @@ LOCKED = {canonicalize_name(name): pin for name, pin in (line.split("==") for li
 def wanted() -> list[tuple[str, Requirement]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    named = [*project["build-system"]["requires"], *project["project"]["dependencies"], *sum(extras.values(), [])]
+    named = [*project["build-system"]["requires"], *project["project"]["dependencies"], *chain(*extras.values())]
     return [("pyproject.toml", Requirement(line)) for line in named]
 
 
 def test_every_line_pins_one_version_and_they_are_sorted():
-    assert LINES == sorted(LINES)
+    assert sorted(LINES) == LINES
     assert len(LOCKED) == len(LINES)
 
 

@@ -5,11 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2
-
 from nearsight.datasets import digits
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.measures.membership import area_under_curve, calibrated_threshold, membership
+from scipy.stats import chi2
 
 LEVELS = torch.tensor([0.15, 0.3, 0.6])
 

@@ -1,15 +1,14 @@
 import numpy as np
 import torch
-from scipy.stats import ncx2
-
 from nearsight.datasets import fashion_mnist
-from nearsight.measures.preference import proximity_bias
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.measures.gaps import generalization_gap
 from nearsight.measures.membership import membership
-from nearsight.noise import edm_sigmas
+from nearsight.measures.preference import proximity_bias
 from nearsight.measures.proximity import memorized_fraction
+from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
+from scipy.stats import ncx2
 
 
 def test_every_measurement_convicts_the_memorizer():

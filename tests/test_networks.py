@@ -6,14 +6,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
-
 from nearsight.denoisers import GaussianDenoiser
-from nearsight.networks import (MLP, DepthUNet, Preconditioned, TokenDenoiser, TokenTransformer, UNet, bypassed,
-                                solve_width)
+from nearsight.networks import MLP, DepthUNet, Preconditioned, TokenDenoiser, TokenTransformer, UNet, bypassed, solve_width
 from nearsight.networks.preconditioned import coefficients
 from nearsight.noise import vp_sigmas
 from nearsight.randomness import global_stream, stream
+from torch import nn
 
 
 def parameters(make, *arguments, **named):

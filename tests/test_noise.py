@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
-
+from hypothesis import given
+from hypothesis import strategies as st
 from nearsight import noise
 
 
@@ -52,11 +52,13 @@ def test_conversions_are_inverses_and_agree_on_the_signal_share(sigma):
     level = torch.tensor(sigma, dtype=torch.float64)
     time = noise.ou_time_of_sigma(level)
     assert noise.sigma_of_ou_time(time) == pytest.approx(sigma, rel=1e-9)
-    assert noise.sigma_of_alpha_bar(noise.alpha_bar_of_sigma(level)) == pytest.approx(sigma, rel=1e-3 if sigma < 1e-4 else 1e-7)
+    back = noise.sigma_of_alpha_bar(noise.alpha_bar_of_sigma(level))
+    assert back == pytest.approx(sigma, rel=1e-3 if sigma < 1e-4 else 1e-7)
     assert torch.exp(-2 * time) == pytest.approx(float(noise.alpha_bar_of_sigma(level)), rel=1e-12)
 
 
-@pytest.mark.parametrize("arguments, sentence", [((0,), "n is 0; expected a whole number"), ((18, 80.0, 0.002), "expected sigma_min < sigma_max"),
+@pytest.mark.parametrize("arguments, sentence", [((0,), "n is 0; expected a whole number"),
+                                                 ((18, 80.0, 0.002), "expected sigma_min < sigma_max"),
                                                  ((18, -1.0), "sigma_min is -1"), ((18, 0.002, float("inf")), "sigma_max")])
 def test_bad_grids_are_refused_with_a_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -3,13 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from nearsight.measures.preference import Deal, Preference
 from nearsight.denoisers import GaussianDenoiser
 from nearsight.measures.gaps import denoising_error
+from nearsight.measures.onset import ddpm_weight, edm_weight, onset, overfitting_onset, preference_onset, weighted_loss
+from nearsight.measures.preference import Deal, Preference
 from nearsight.noise import vp_sigmas
 from nearsight.training.objectives import LogNormal, training_loss
-from nearsight.measures.onset import ddpm_weight, edm_weight, onset, overfitting_onset, preference_onset, weighted_loss
 
 
 def test_each_noise_level_has_its_own_onset():

@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 from itertools import islice
 
 import pytest
-
 from nearsight.noise import edm_sigmas
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs

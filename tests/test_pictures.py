@@ -5,8 +5,8 @@ import io
 import pytest
 from conftest import ROOT
 from executed import cache_folder, chapters, executed
-from PIL import Image, ImageDraw
 from pictures import LIMIT, STATIC, distance, drawn
+from PIL import Image, ImageDraw
 
 CONTENT = {file.name: file.read_bytes() for file in STATIC.glob("*.png")}
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, hypergeom, kstest
-
-from nearsight.measures import preference
 from nearsight.datasets import fashion_mnist
+from nearsight.measures import preference
 from nearsight.measures.preference import deal_law, deal_test, own_other, proximity_bias
 from nearsight.measures.proximity import nearest
+from scipy.stats import binom, binomtest, hypergeom, kstest
 
 ALPHAS = (0.01, 0.05, 0.1, 0.3)
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from nearsight.measures.proximity import memorized_fraction, nearest
 
 
@@ -40,7 +39,7 @@ def point_sets(draw):
 def test_nearest_is_the_float64_brute_force(sets, k):
     queries, reference = sets
     found = nearest(queries, reference, k=k)
-    distance, index = brute_force(queries, reference, k)
+    distance, _ = brute_force(queries, reference, k)
     torch.testing.assert_close(found.distance.double(), distance, rtol=1e-6, atol=0)
     chosen = (queries.flatten(1).double()[:, None] - reference.flatten(1).double()[found.index]).norm(dim=-1)
     torch.testing.assert_close(chosen, distance, rtol=1e-12, atol=0)

@@ -7,19 +7,28 @@ import pkgutil
 import re
 from html.parser import HTMLParser
 
+import nearsight
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-import nearsight
 from nearsight import gaussian
 from nearsight.checks.results import Readable, interval, number, span, with_error
 from nearsight.datasets import disjoint_blocks, disjoint_splits, fashion_mnist
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import FittedBlur, FittedSpread, GapMap
-from nearsight.measures import (Estimate, generalization_gap, membership, memorized_fraction, nearest,
-                                overfitting_onset, own_other, principal_basis, proximity_bias, split_variance)
+from nearsight.measures import (
+    Estimate,
+    generalization_gap,
+    membership,
+    memorized_fraction,
+    nearest,
+    overfitting_onset,
+    own_other,
+    principal_basis,
+    proximity_bias,
+    split_variance,
+)
 from nearsight.measures.preference import Preference
 from nearsight.shares import corrected, flips
 
@@ -48,7 +57,8 @@ def examples():
         gaussian.sampler_map(spectrum, torch.tensor([2.0, 1.0, 0.0])),
         gaussian.expected_divergences(spectrum, 100), gaussian.expected_errors(spectrum, 100, 0.1),
         gaussian.proportional_limits(9.7), disjoint_splits(100, 20, 4), fashion_mnist("report"),
-        disjoint_blocks(torch.randint(4, (90, 8), generator=generator), 20, 3), FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3),
+        disjoint_blocks(torch.randint(4, (90, 8), generator=generator), 20, 3),
+        FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3),
     ]
     return {type(result).__name__: result for result in results}
 

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
-
 from children import kill_at
 from nearsight.datasets import digits
-from nearsight.training.families import train_family
 from nearsight.networks import MLP, Preconditioned, UNet
 from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
 from nearsight.sampling import sample
 from nearsight.training import Training, train
+from nearsight.training.families import train_family
+from torch import nn
 
 CONFIG = Training(snapshots=(0, 15, 40, 90), batch=32, seed=4)
 EVERY = 7
@@ -116,9 +115,8 @@ def test_killed_again_and_again_a_training_ends_with_the_same_bits(run, last, tm
 @pytest.fixture
 def killed(tmp_path):
     """The folder of a run that stopped behind step 42."""
-    for (snapshot,) in mlp(tmp_path):
-        if snapshot.step > 40:
-            return tmp_path
+    next(snapshot for (snapshot,) in mlp(tmp_path) if snapshot.step > 40)
+    return tmp_path
 
 
 def test_a_run_goes_on_behind_its_newest_checkpoint_and_keeps_few(killed):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
 
@@ -113,7 +112,8 @@ def test_tweedie_holds_for_the_ring(plane):
 def test_bad_construction_is_refused():
     angles = torch.zeros(3)
     for build in (lambda: RingDenoiser(0.0), lambda: RingDenoiser(math.inf),
-                  lambda: RingKernelDenoiser(10.0, angles, 0.0), lambda: RingKernelDenoiser(-1.0, angles, 1.0), lambda: RingKernelDenoiser(10.0, angles[:0], 1.0),
+                  lambda: RingKernelDenoiser(10.0, angles, 0.0), lambda: RingKernelDenoiser(-1.0, angles, 1.0),
+                  lambda: RingKernelDenoiser(10.0, angles[:0], 1.0),
                   lambda: RingKernelDenoiser(10.0, angles * math.nan, 1.0)):
         with pytest.raises(ValueError, match="expected|NaN"):
             build()

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
-
-from nearsight.records.computing import compute
 from nearsight.datasets import ring_split
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.denoisers.ring import RingKernelDenoiser
 from nearsight.flow import modulation
+from nearsight.records.computing import compute
 from nearsight.studies import find
 from nearsight.studies.random_rings import random_errors
 from nearsight.studies.ring_networks import LEVELS, SIGMAS, measure, untrained

@@ -2,10 +2,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-
 from nearsight.records.computing import compute
-from nearsight.records.manifests import plain_config
 from nearsight.records.digests import meaning
+from nearsight.records.manifests import plain_config
 from nearsight.records.runs import Run, Scales, Stage, Work
 from nearsight.studies import find, runs
 from nearsight.studies.miniature import Miniature

@@ -1,8 +1,9 @@
 """Samplers against closed forms: on a Gaussian every solver is affine in each eigen-direction."""
 
+from itertools import pairwise
+
 import pytest
 import torch
-
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
@@ -52,7 +53,7 @@ def test_order_of_convergence_to_the_exact_flow(solver, order):
     for steps in (200, 400, 800):
         sigmas = torch.logspace(1, -1, steps + 1, dtype=F64)
         errors.append((in_eigenbasis(sample(GAUSSIAN, x, sigmas, solver)) - in_eigenbasis(x) * ode_gain(sigmas)).norm())
-    rates = [float((coarse / fine).log2()) for coarse, fine in zip(errors, errors[1:])]
+    rates = [float((coarse / fine).log2()) for coarse, fine in pairwise(errors)]
     assert rates == pytest.approx([order, order], abs=0.03)
 
 

@@ -3,9 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
-
 from nearsight.shares import corrected, flips
+from scipy.stats import binom
 
 
 def test_a_perfect_classifier_leaves_the_share_and_its_binomial_error():

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from nearsight.records.side_by_side import Outcome, progress_line, reproduce_alone, reproduce_many
 from nearsight.studies import find
 

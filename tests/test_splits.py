@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from nearsight.denoisers import GaussianDenoiser
 from nearsight.measures.splits import convergence, pair_cosine, pair_mean, prediction_cosine, split_variance, standardized
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from nearsight.gaussian import kernel_delta, one_step
 from nearsight.gaussian.kernel import pair_overlap
 from nearsight.randomness import stream

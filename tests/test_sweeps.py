@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-
 from nearsight.records.sweeps import processes, sweep
 
 

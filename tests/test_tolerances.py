@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-
 from nearsight import records
 from nearsight.page import DIFFERS, beside
 from nearsight.records import Results, Run, Stage, Work, compare, compute, reproduce

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from threading import Event
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
-
 from nearsight.denoisers import GaussianDenoiser
-from nearsight.training.families import train_family
 from nearsight.networks import MLP, DepthUNet, Preconditioned, TokenDenoiser, TokenTransformer, UNet
 from nearsight.noise import vp_sigmas
-from nearsight.training.objectives import LogNormal, VpClock, training_loss
 from nearsight.randomness import derived_seed, global_stream, stream
-from nearsight.training.recipe import draw
 from nearsight.training import Trainer, Training, log_steps, train
+from nearsight.training.families import train_family
+from nearsight.training.objectives import LogNormal, VpClock, training_loss
+from nearsight.training.recipe import draw
+from torch import nn
 
 CLEAN = LogNormal(mean=-40.0, std=0.0)
 
@@ -53,7 +53,7 @@ class Spy(nn.Module):
 def test_log_steps_rise_from_first_to_last(first, more, count):
     steps = log_steps(first, first + more, count)
     assert steps[0] == first and steps[-1] == first + more and len(steps) <= count
-    assert all(a < b for a, b in zip(steps, steps[1:]))
+    assert all(a < b for a, b in pairwise(steps))
 
 
 def test_log_steps_have_equal_ratios():

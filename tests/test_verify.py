@@ -94,7 +94,8 @@ def test_moved_and_renamed_modules_and_an_added_helper_leave_it_fresh(copy):
 def test_a_change_two_steps_away_makes_it_stale_and_is_named(copy, module, old, new, named):
     copy.edit(module, old, new)
     assert copy.state() == "stale"
-    script = "from nearsight.records import load; from nearsight.studies import find; print(load(find('miniature-smoke')).changed)"
+    script = ("from nearsight.records import load; from nearsight.studies import find; "
+              "print(load(find('miniature-smoke')).changed)")
     said = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(copy.root / "lib")},
                           capture_output=True, text=True, check=True).stdout
     assert ast.literal_eval(said) == (named,)

@@ -48,9 +48,12 @@ def unit(text: str, value: float) -> float:
 
 
 @pytest.mark.parametrize("first, second, same", [
-    ("0.66", "0.67", True), ("0.66", "0.68", False), ("(0.123456789,", "(0.123461,", True), ("1.23456789", "1.23476789", False),
-    ("10", "11", False), ("2e-07", "3e-07", True), ("2e-07", "2e-06", False), ("-0.00", "0.00", True), ("57.1%", "57.2", False),
-    ("1,234.5", "1,234.6", True), ("islands", "region", False), ("x1.0y2.5", "x1.1y2.4", True), ("0.99999999", "1.0000001", True),
+    ("0.66", "0.67", True), ("0.66", "0.68", False), ("(0.123456789,", "(0.123461,", True),
+    ("1.23456789", "1.23476789", False),
+    ("10", "11", False), ("2e-07", "3e-07", True), ("2e-07", "2e-06", False), ("-0.00", "0.00", True),
+    ("57.1%", "57.2", False),
+    ("1,234.5", "1,234.6", True), ("islands", "region", False), ("x1.0y2.5", "x1.1y2.4", True),
+    ("0.99999999", "1.0000001", True),
 ])
 def test_the_rule(first, second, same):
     assert alike(first, second) == same == alike(second, first)

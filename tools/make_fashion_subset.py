@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from nearsight.datasets.fashion import SHIPPED
 from nearsight.datasets.idx import read_idx
 

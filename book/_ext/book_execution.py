@@ -5,7 +5,6 @@ from pathlib import Path
 import nbformat
 from executed import cache_folder, executed
 
-
 CACHES: dict[str, Path] = {}  # of each page that is a chapter, as its sources are in this build
 
 

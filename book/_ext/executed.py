@@ -29,7 +29,6 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
 from nearsight.records.digests import meaning, script_digest
 from nearsight.records.kernels import PLAIN
 from nearsight.studies import runs
@@ -73,8 +72,9 @@ def cache_folder(chapter: Path, build: Path) -> Path:
 def executed(chapter: Path, folder: Path):
     """Return (notebook with its outputs, seconds that it took, whether it was executed just now).
 
-    `folder` is the chapter's `cache_folder`; what lies beside it is outdated and dropped. Processes that ask for the same chapter wait for the first one. Raises
-    RuntimeError, with the chapter, the line and the error's own words, where a cell fails.
+    `folder` is the chapter's `cache_folder`; what lies beside it is outdated and dropped. Processes that ask for the same
+    chapter wait for the first one. Raises RuntimeError, with the chapter, the line and the error's own words, where a cell
+    fails.
     """
     notebook = jupytext.read(chapter, fmt="py:percent")
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,8 @@ def failure(error: Exception, begun: list, chapter: Path) -> str:
     if isinstance(error, CellExecutionError):
         words = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
         trace = "\n".join(frame for output in begun[-1].outputs for frame in output.get("traceback", []))
-        arrow = re.search(r"^-+> ?(\d+) (.*)$", re.sub(r"\x1b\[[\d;]*m", "", trace), re.M)  # first comes the cell's frame
+        # The frame of the cell comes first.
+        arrow = re.search(r"^-+> ?(\d+) (.*)$", re.sub(r"\x1b\[[\d;]*m", "", trace), re.MULTILINE)
         if arrow:
             line, code = line + int(arrow[1]) - 1, arrow[2]
     words = " ".join(words.split())
@@ -134,6 +135,7 @@ def main(build: str, *names: str) -> int:
             return f"{error}"
         if anew:
             print(f"{chapter.relative_to(ROOT).as_posix()}: executed in {seconds:.0f} s", flush=True)
+        return None
 
     with ThreadPoolExecutor(max(1, os.cpu_count() // int(os.environ["OMP_NUM_THREADS"]))) as pool:
         failures = [sentence for sentence in pool.map(one, wanted, folders) if sentence]

@@ -4,16 +4,24 @@ One idea: everything is a denoiser, a callable denoiser(x, sigma) -> E[y | x] fo
 a trained network. Every sampler and every measurement takes any of them.
 """
 
-from nearsight.measures.preference import proximity_bias
-from nearsight.denoisers import (EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser, RingDenoiser, RingKernelDenoiser,
-                                 guided, score)
+from nearsight.denoisers import (
+                                 EmpiricalDenoiser,
+                                 GaussianDenoiser,
+                                 MixtureDenoiser,
+                                 RingDenoiser,
+                                 RingKernelDenoiser,
+                                 guided,
+                                 score,
+)
 from nearsight.measures.gaps import denoising_error, generalization_gap
-from nearsight.noise import edm_sigmas
+from nearsight.measures.preference import proximity_bias
 from nearsight.measures.proximity import memorized_fraction, nearest
+from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
 
 __version__ = "0.1.0"
 
 __all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
-           "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest", "proximity_bias",
+           "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest",
+           "proximity_bias",
            "sample", "score"]

@@ -22,7 +22,8 @@ def edm_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: f
     0 < sigma_min < sigma_max. Source: Karras et al. 2022 (arXiv 2206.00364), eq. 5.
     """
     n = checks.count(n, "n")
-    low, high, rho = checks.positive(sigma_min, "sigma_min"), checks.positive(sigma_max, "sigma_max"), checks.positive(rho, "rho")
+    low, high = checks.positive(sigma_min, "sigma_min"), checks.positive(sigma_max, "sigma_max")
+    rho = checks.positive(rho, "rho")
     if low >= high:
         raise ValueError(f"sigma_min is {low:g} and sigma_max {high:g}; expected sigma_min < sigma_max: the levels fall.")
     ends = torch.tensor([high, low], dtype=torch.float64) ** (1 / rho)
@@ -57,7 +58,8 @@ def ou_time_of_sigma(sigma: Tensor) -> Tensor:
 def vp_sigmas(steps: int = 500, first: float = 1e-4, last: float = 0.02) -> Tensor:
     """Noise levels of a VP chain with linear beta, in falling order: sigma_T, ..., sigma_1, 0.
 
-        sigma_t = sqrt((1 - abar_t) / abar_t),   abar_t = prod_{s <= t} (1 - beta_s),   beta = linspace(first, last, T) * 1000 / T
+        sigma_t = sqrt((1 - abar_t) / abar_t),   abar_t = prod_{s <= t} (1 - beta_s),
+        beta = linspace(first, last, T) * 1000 / T
 
     `first` and `last` are the betas of a chain of 1000 steps; a shorter chain takes larger ones, so that it ends at about
     the same noise. Returns float64 [steps + 1]. Raises ValueError for steps < 2 or betas outside (0, 1).

@@ -16,7 +16,8 @@ def sample(denoiser: Denoiser, latents: Tensor, sigmas: Tensor, solver: str = "h
            trajectory: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """Run the reverse process of `denoiser` from the states `latents` at sigmas[0] down to sigmas[-1].
 
-    The ODE dx/dsigma = (x - D(x, sigma)) / sigma, or a chain, in steps s -> s' (Karras et al. 2022, arXiv 2206.00364, eq. 1):
+    The ODE dx/dsigma = (x - D(x, sigma)) / sigma, or a chain, in steps s -> s' (Karras et al. 2022, arXiv 2206.00364,
+    eq. 1):
 
         euler      x' = x + (s' - s) d,  d = (x - D(x, s)) / s                     first order; DDIM in this convention
         heun       x' = x + (s' - s) (d + d') / 2,  d' at the Euler point; Euler into 0          second order; Algorithm 1
@@ -25,8 +26,8 @@ def sample(denoiser: Denoiser, latents: Tensor, sigmas: Tensor, solver: str = "h
     latents [B, *event] are states at sigmas[0], already scaled: draw them as sigmas[0] * randn. sigmas [S + 1] fall strictly
     and may end above 0. The state is kept in float64 (float32 on MPS); the denoiser sees and the result has the dtype of
     `latents`. With `trajectory=True` also returns all states [S + 1, B, *event]. "ancestral" draws from `generator`, one
-    randn a step. Costs one call of the denoiser a step, Heun two. Raises ValueError for an unknown solver, a grid that does not fall,
-    a denoiser that changes the shape, or a generator of another device.
+    randn a step. Costs one call of the denoiser a step, Heun two. Raises ValueError for an unknown solver, a grid that
+    does not fall, a denoiser that changes the shape, or a generator of another device.
     """
     checks.points(latents, "latents", at_least=0)
     checks.choice(solver, "solver", SOLVERS)

@@ -5,11 +5,37 @@ what costs nothing: types, shapes, plain numbers. Reading the values of a tensor
 """
 
 from nearsight.checks.tensors import (
-    batch, denoiser, device, exact, floating, generator, grid, noise_level, numbers, per_event, points, same_device,
-    same_event, tensor, unread_noise_level, vector, widest_float,
+    batch,
+    denoiser,
+    device,
+    exact,
+    floating,
+    generator,
+    grid,
+    noise_level,
+    numbers,
+    per_event,
+    points,
+    same_device,
+    same_event,
+    tensor,
+    unread_noise_level,
+    vector,
+    widest_float,
 )
 from nearsight.checks.values import (
-    came, choice, count, counts, finite, flag, function, instance, not_negative, positive, share, whole,
+    came,
+    choice,
+    count,
+    counts,
+    finite,
+    flag,
+    function,
+    instance,
+    not_negative,
+    positive,
+    share,
+    whole,
 )
 
 __all__ = [

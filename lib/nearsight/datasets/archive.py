@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from nearsight import checks
+
 LARGEST = 2**28
 """The bytes that one file, or one picture without its compression, may take: 256 MiB, as Pillow has it for pictures."""
-
-from nearsight import checks
 
 
 @contextmanager

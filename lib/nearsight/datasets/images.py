@@ -45,7 +45,7 @@ class Scaling:
 
         Raises ValueError if a value lies outside 0..white.
         """
-        if _pixel_values(values).size and not (0 <= values.min() and values.max() <= self.white):
+        if _pixel_values(values).size and not (values.min() >= 0 and values.max() <= self.white):
             raise ValueError(f"pixel values run from {values.min():g} to {values.max():g}; expected 0 to "
                              f"{self.white:g}: try the scaling that belongs to these images.")
         y = values.astype(np.float64)

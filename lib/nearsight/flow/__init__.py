@@ -2,8 +2,7 @@
 
 from nearsight.flow.maps import GapMap, gap_map, place_gap
 from nearsight.flow.published import published_gap, published_noise, published_random_split, published_sigmas
-from nearsight.flow.risk import (FittedBlur, FittedSpread, excess_risk, fitted_blur, fitted_spread, guided_blur,
-                                 matched_blur)
+from nearsight.flow.risk import FittedBlur, FittedSpread, excess_risk, fitted_blur, fitted_spread, guided_blur, matched_blur
 from nearsight.flow.separation import bhattacharyya, mode_distance, padded_gap, state_distance
 from nearsight.flow.theory import lattice_gap, modulation, random_gap, return_probability, small_gap
 

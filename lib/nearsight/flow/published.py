@@ -49,7 +49,7 @@ def published_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, seed: int 
     """
     checks.points(train, "train"), checks.points(holdout, "holdout")
     checks.instance(alternate, "alternate", bool, "True or False")
-    if train.shape[1:] != (2,) or alternate and len(train) != len(holdout):
+    if train.shape[1:] != (2,) or (alternate and len(train) != len(holdout)):
         raise ValueError(f"train has shape {list(train.shape)} and holdout {list(holdout.shape)}; expected points of the "
                          "plane, [N, 2], and equally many where they alternate.")
     noise = published_noise(len(train) + len(holdout), seed).to(train)

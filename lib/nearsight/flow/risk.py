@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nearsight import checks
 from nearsight.checks.results import Readable
-from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.compose import Denoiser
+from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.ring import RingKernelDenoiser
 from nearsight.flow.theory import modulation
 from nearsight.measures.gaps import denoising_error

@@ -25,9 +25,10 @@ def point_errors(denoiser: Denoiser, points: Tensor, sigmas: Tensor, metric: str
         e_i(sigma) = sum over draws q of w_q e(D(y_i + sigma eps_qi, sigma), y_i)
 
     e is "mse", the mean over event entries of the squared difference, or "norm", the L2 norm of the difference.
-    points [N, *event], sigmas [S]; returns float64 [S, N] (float32 on MPS). One set of noise serves every sigma, so
-    that curves over sigma are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all points), otherwise
-    `draws` of them from `generator`. `weights` [draws] turn the draws into the nodes of a quadrature (default: 1/draws).
+    points [N, *event], sigmas [S]; returns float64 [S, N] (float32 on MPS). One set of noise serves every sigma, so that
+    curves over sigma are smooth: `noise` [draws, N, *event] where it is given (or [draws, 1, *event], shared by all
+    points), otherwise `draws` of them from `generator`. `weights` [draws] turn the draws into the nodes of a quadrature
+    (default: 1/draws).
     The denoiser sees the dtype of the points, whatever that of the noise.
 
     Works in blocks of at most 2^20 entries, or one event: several draws of all points where they fit, else one draw of

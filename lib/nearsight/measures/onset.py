@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 
 from nearsight import checks
 from nearsight.checks.results import Readable, span
-from nearsight.measures.preference import Preference
 from nearsight.measures.intervals import resampled_counts
+from nearsight.measures.preference import Preference
 from nearsight.noise import vp_sigmas
 
 

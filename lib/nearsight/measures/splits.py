@@ -169,8 +169,11 @@ def _labelled(values: Mapping, name: str) -> None:
             raise TypeError(f"{name} has the key {checks.came(label)}; expected pairs such as (0, 1).")
 
 
-def _mean(values: list[Tensor], nothing: Tensor = torch.tensor(torch.nan)) -> Tensor:
-    return torch.stack(values).mean(0) if values else nothing
+def _mean(values: list[Tensor], nothing: Tensor | None = None) -> Tensor:
+    """The mean of the values; `nothing`, or nan, where there are none."""
+    if values:
+        return torch.stack(values).mean(0)
+    return torch.tensor(torch.nan) if nothing is None else nothing
 
 
 def _paired(first: Tensor, second: Tensor, at_least: int = 1) -> None:

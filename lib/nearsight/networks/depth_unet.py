@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate, silu
 
 from nearsight import checks
 from nearsight.denoisers.compose import Denoiser
-from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, check_raw, channel_count, zeroed
+from nearsight.networks.blocks import Block, NoiseEmbedding, channel_count, check_images, check_raw, zeroed
 
 EMBEDDING, GROUPS = 64, 4
 

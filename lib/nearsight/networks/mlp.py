@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +26,7 @@ class MLP(nn.Module):
         width, layers = checks.count(width, "width"), checks.count(layers, "layers")
         self.register_buffer("frequencies", torch.tensor([2.0, 4.0]), persistent=False)
         widths = [dimension + 5, *[width] * layers]
-        hidden = [module for i, o in zip(widths, widths[1:]) for module in (nn.Linear(i, o), nn.SiLU())]
+        hidden = [module for i, o in pairwise(widths) for module in (nn.Linear(i, o), nn.SiLU())]
         self.layers = nn.Sequential(*hidden, zeroed(nn.Linear(width, dimension)))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:

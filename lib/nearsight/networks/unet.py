@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
 from nearsight import checks
-from nearsight.networks.blocks import Block, NoiseEmbedding, check_images, check_raw, channel_count, zeroed
+from nearsight.networks.blocks import Block, NoiseEmbedding, channel_count, check_images, check_raw, zeroed
 
 EMBEDDING, GROUPS = 128, 8
 

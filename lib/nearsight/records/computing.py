@@ -131,6 +131,7 @@ def _stored(folder: Path | None) -> tuple[list[Stage], float]:
     for path in sorted(folder.glob("stage-*.safetensors")) if folder else ():
         with safe_open(path, framework="pt") as file:
             step = int(path.stem.removeprefix("stage-"))
-            stages.append(Stage(step, {name: file.get_tensor(name) for name in file.keys()}))
+            names = file.keys()  # of what is no dict
+            stages.append(Stage(step, {name: file.get_tensor(name) for name in names}))
             seconds += float(file.metadata()["seconds"])
     return stages, seconds

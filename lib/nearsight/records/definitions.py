@@ -97,8 +97,8 @@ def find(address: Address, without: Collection[str]) -> tuple[list[Definition | 
             break
         module = submodule
     # The module itself is used as a value, or a name that it gets in a way that is not seen: all of it counts.
-    inside = [find(each, without)[0] for each in module.imports.values() if each.is_ours]
-    return [*(Definition(module, name) for name in module.bound), *sum(inside, [])], ()
+    inside = [target for each in module.imports.values() if each.is_ours for target in find(each, without)[0]]
+    return [*(Definition(module, name) for name in module.bound), *inside], ()
 
 
 @cache

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
@@ -71,7 +71,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path, run: str) -> Manifest:
-        """Read the manifest of `run`; RecordRefused where there is none, it was edited by hand, or it is of a later schema."""
+        """Read the manifest of `run`; RecordRefused where there is none, it was edited, or it is of a later schema."""
         try:
             content = json.loads((folder / cls.NAME).read_bytes())
             found, schema = content.pop("seal"), content.get("schema", 1)
@@ -164,7 +164,7 @@ def commit() -> str:
 
 def today() -> str:
     """Return the time now, in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def seal(content: dict) -> str:

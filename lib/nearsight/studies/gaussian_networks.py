@@ -18,18 +18,18 @@ from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.normal import GaussianDenoiser
 from nearsight.gaussian.divergences import fit, squared_bures
 from nearsight.gaussian.kernel import pair_overlap
+from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.unet import UNet
 from nearsight.noise import edm_sigmas
-from nearsight.training.objectives import LogNormal
-from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.randomness import derived_seed, stream
-from nearsight.training.recipe import Training
-from nearsight.sampling import sample
 from nearsight.records.runs import Scales, Stage, Work
 from nearsight.records.sweeps import stages
+from nearsight.sampling import sample
 from nearsight.training.loop import train
+from nearsight.training.objectives import LogNormal
+from nearsight.training.recipe import Training
 
 MODELS = ("network", "linear", "empirical")
 

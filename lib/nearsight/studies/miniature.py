@@ -13,15 +13,15 @@ import torch
 
 from nearsight.datasets.handwritten import digits
 from nearsight.datasets.index_sets import disjoint_splits
-from nearsight.training.families import train_family
 from nearsight.measures.gaps import denoising_error
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
-from nearsight.training.recipe import Training, log_steps
-from nearsight.sampling import sample
 from nearsight.records.runs import Scales, Stage, Work
+from nearsight.sampling import sample
+from nearsight.training.families import train_family
+from nearsight.training.recipe import Training, log_steps
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,5 @@ def train_halves(config: Miniature, work: Work = Work()) -> Iterator[Stage]:
 
 
 SCALES = [Scales("miniature", train_halves, smoke=Miniature(points=32, width=32, steps=40, stages=3, draws=2),
-                 laptop=Miniature(), paper=Miniature(points=898, width=1024, steps=50_000, stages=16, samples=64), on_device=True)]
+                 laptop=Miniature(), paper=Miniature(points=898, width=1024, steps=50_000, stages=16, samples=64),
+                 on_device=True)]

@@ -18,13 +18,13 @@ from nearsight.flow.risk import excess_risk, fitted_blur, fitted_spread, matched
 from nearsight.measures.gaps import generalization_gap
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
-from nearsight.training.objectives import LogNormal
 from nearsight.quadrature import polar
 from nearsight.randomness import derived_seed
-from nearsight.training.recipe import Training
 from nearsight.records.runs import Scales, Stage, Work
 from nearsight.records.sweeps import stages
 from nearsight.training.loop import train
+from nearsight.training.objectives import LogNormal
+from nearsight.training.recipe import Training
 
 RADIUS = 10.0
 SIGMAS = torch.logspace(-1, 1, 17, dtype=torch.float64)  # of the curves

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from nearsight import checks
-from nearsight.training.checkpoints import Checkpoints
 from nearsight.files import sha256
-from nearsight.training.objectives import training_loss
 from nearsight.randomness import global_stream
+from nearsight.training.checkpoints import Checkpoints
+from nearsight.training.objectives import training_loss
 from nearsight.training.recipe import Training, draw
 
 

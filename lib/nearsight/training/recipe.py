@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nearsight import checks
-from nearsight.training.objectives import LOSSES, LogNormal, VpClock
 from nearsight.randomness import stream
+from nearsight.training.objectives import LOSSES, LogNormal, VpClock
 
 
 @dataclass(frozen=True, kw_only=True)
