@@ -13,6 +13,7 @@ from nearsight.flow import excess_risk, gap_map, place_gap
 from nearsight.measures.gaps import denoising_error
 from nearsight.quadrature import polar
 
+pytestmark = pytest.mark.slow
 STATIC = ROOT / "book" / "_static"
 NOISE, WEIGHTS = polar(8, 12, 5.0)
 RULE = {"noise": NOISE[:, None], "weights": WEIGHTS}
