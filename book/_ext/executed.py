@@ -20,6 +20,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from nearsight.studies import runs
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY, RECORDED, LOCK = (ROOT / name for name in ("lib/nearsight", "book/recorded", "requirements.lock"))
 TIMEOUT = 900  # seconds, for each cell
+BY_NAME = ("nearsight.studies.find", "nearsight.studies.runs")  # they reach every study: those named count instead
 
 
 def chapters() -> list[Path]:
@@ -45,23 +47,24 @@ def chapters() -> list[Path]:
 
 def key(chapter: Path) -> str:
     """Return a digest of what a chapter's outputs depend on beside the text of its cells."""
-    total = hashlib.sha256(script_digest(chapter, without=["nearsight.studies.find"]).encode())
+    total, named = hashlib.sha256(script_digest(chapter, BY_NAME).encode()), named_in(chapter)
     for run in runs():
-        if run.name in chapter.read_text("utf8"):
-            total.update(meaning(run.computation, run.config).digest.encode())
+        if named(run.name):
+            total.update(f"{run.name} {meaning(run.computation, run.config).digest} {run.config}\n".encode())
     data = (path for path in LIBRARY.rglob("*") if path.suffix != ".py" and "__pycache__" not in path.parts)
-    for file in sorted(path for path in (LOCK, *data, *records(chapter)) if path.is_file()):
+    records = (path for path in RECORDED.glob("*/*") if named(path.parent.name))
+    for file in sorted(path for path in (LOCK, *data, *records) if path.is_file()):
         content = file.read_bytes()
         total.update(f"{file.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode() + content)
     total.update(repr([os.environ.get(name) for name in sorted(PLAIN)]).encode())
     return total.hexdigest()[:16]
 
 
-def records(chapter: Path) -> list[Path]:
-    """Return the files of the recorded runs that a chapter names; of all runs where it lists or computes their names."""
+def named_in(chapter: Path) -> Callable[[str], bool]:
+    """Return whether a chapter names a run; it names all of them where it lists them or computes a name."""
     text = chapter.read_text("utf8")
     every = re.search(r"\bruns\(|\bfind\((?![\"'])", text)
-    return [file for folder in RECORDED.glob("*") if every or folder.name in text for file in folder.glob("*")]
+    return lambda name: bool(every) or name in text
 
 
 def cache_folder(chapter: Path, build: Path) -> Path:
