@@ -511,7 +511,7 @@ record, config = records.load(run), run.config
 live = records.compute(run, stages=1)
 networks = list(product(config.widths, config.counts, range(config.seeds)))
 learned = {network: stage.arrays for network, stage in zip(networks, record.results.stages)}
-beside(records.compare(run, record, live))
+beside(records.compare(record, live))
 
 # %% [markdown]
 # For each network we have the gap and the excess risk at 17 noise levels, and, at three of them, its *effective* model

@@ -3,10 +3,12 @@
 import jupytext
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from check_book import pages
 from conftest import KERNELS
 from executed import cache_folder, chapters, executed
 from jupytext.config import load_jupytext_config
+from nearsight.page import DIFFERS
 
 CHAPTERS = chapters()
 EXECUTIONS = [pytest.param((kernels, path), id=f"{path.stem}-{kernels}", marks=pytest.mark.slow)
@@ -42,6 +44,13 @@ def test_a_chapter_executes_and_shows_figures_and_numbers(chapter):
 def test_a_chapter_warns_of_nothing(chapter):
     cells, _ = chapter
     assert [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"] == []
+
+
+def test_what_a_chapter_computes_again_is_as_recorded(chapter):
+    cells, _ = chapter
+    pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]
+    notices = [BeautifulSoup(page, "html.parser").get_text(" ") for page in pages if DIFFERS in page]
+    assert notices == [], f"a live miniature differs from its record: {' '.join(notices)}"
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

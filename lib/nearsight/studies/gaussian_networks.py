@@ -79,7 +79,8 @@ def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
     n = round(config.ratios[step % len(config.ratios)] * d)
     points = torch.randn(n, *config.event, generator=generator)
     network = trained(config, points, derived_seed(config.seed, step), device)
-    denoisers = network, GaussianDenoiser(*fit(points.flatten(1).double())), EmpiricalDenoiser(points)
+    there = points.to(device)
+    denoisers = network, GaussianDenoiser(*fit(there.flatten(1).double())), EmpiricalDenoiser(there)
     fresh = torch.randn(n, *config.event, generator=generator)
     size, schedule = min(n, config.largest_set), edm_sigmas(18)
     drawn = max(config.samples, config.sets * size)
@@ -87,7 +88,7 @@ def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
     originals = torch.randn(config.sets, size, d, generator=generator)
     results = {"delta": [], "memorized": [], "preference": [], "wasserstein": []}
     for denoiser in denoisers:
-        generated = sample(denoiser, latents, schedule)
+        generated = sample(denoiser, latents.to(device), schedule).cpu()
         sets = generated[: config.sets * size].reshape(config.sets, size, d)
         some = generated[: config.samples]
         results["delta"].append(equal_deltas(points[:size].flatten(1), originals, sets))
@@ -104,11 +105,11 @@ def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
 
 
 def trained(config: Networks, points: Tensor, seed: int, device: str = "cpu") -> nn.Module:
-    """A network trained on the points, with averaged weights, on the CPU."""
+    """A network trained on the points, with averaged weights, on the device."""
     recipe = Training(snapshots=(config.training_steps,), batch=config.batch, levels=LogNormal(-0.3, 1.2),
                       sigma_data=1.0, decay="cosine", ema=0.995, seed=seed)
     [last] = train(recipe, partial(untrained, config), points, device=device)
-    return last.ema.cpu()
+    return last.ema
 
 
 def untrained(config: Networks) -> nn.Module:
