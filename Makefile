@@ -55,11 +55,11 @@ lab: $(ENV) ## open JupyterLab: right-click a chapter and Open With > Notebook
 runs: $(ENV) ## list the recorded runs
 	@$(BIN)/python -m nearsight runs
 
-reproduce: run-named $(ENV) ## compute a recorded run again from nothing: make reproduce RUN=name
-	@$(BIN)/python -m nearsight reproduce $(RUN) $(ARGS)
+reproduce: run-named $(ENV) ## compute recorded runs again from nothing: make reproduce RUN='name or pattern'
+	@$(BIN)/python -m nearsight reproduce '$(RUN)' $(ARGS)
 
-verify: $(ENV) ## check stale runs by their opening stretch, or one: make verify RUN=name
-	@$(BIN)/python -m nearsight verify $(RUN) $(ARGS)
+verify: $(ENV) ## check stale runs by the stages that stand for them, or one: make verify RUN=name
+	@$(BIN)/python -m nearsight verify $(if $(RUN),'$(RUN)') $(ARGS)
 
 run-named:
 	@test -n "$(RUN)" || $(call stop,say which run with RUN=name; make runs lists the names.)
