@@ -198,7 +198,7 @@ def shown(delta, sigma=level, count=n):
     points, between = ring_split(count, radius, turn=0.01)
     denoiser = EmpiricalDenoiser(points, delta)
     found = gap_map(denoiser, points, sigma, *coarse, pixels=61)
-    return found.islands(), place_gap(denoiser, points, between[:1], sigma, *coarse)
+    return found.islands(), place_gap(denoiser, points, between[:1], sigma, *coarse).item()
 
 
 bridged = [shown(delta)[0] for delta in (1.4, 1.5)]
