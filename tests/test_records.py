@@ -15,7 +15,7 @@ from nearsight.__main__ import main
 from nearsight.files import write_whole
 from nearsight.records import RecordRefused, Run, Stage, Work, compare, compute, reproduce, verify
 from nearsight.records import store as stored
-from nearsight.records.computing import LARGEST, using_threads
+from nearsight.records.computing import LARGEST, own_settings
 from nearsight.records.digests import meaning
 from nearsight.records.manifests import Manifest, config_differences, plain_config, processor_name, seal
 from nearsight.studies import find, runs
@@ -446,9 +446,21 @@ def test_a_run_uses_its_threads_and_gives_the_others_back(threads):
         yield Stage(6, {"x": torch.zeros(1)})
     before = torch.get_num_threads()
     compute(replace(RUN, computation=asking, threads=threads))
-    with pytest.raises(KeyboardInterrupt), using_threads(1):
+    with pytest.raises(KeyboardInterrupt), own_settings(1):
         raise KeyboardInterrupt
     assert seen == [threads] and torch.get_num_threads() == before
+
+
+def test_a_run_does_not_depend_on_what_its_caller_has_set():
+    def asking(config, work=Work()):
+        precision = torch.backends.cudnn.conv.fp32_precision
+        yield Stage(6, {"made": torch.zeros(1), "exact": torch.tensor(precision == "ieee")})
+    torch.set_default_dtype(torch.float64)
+    try:
+        final = compute(replace(RUN, computation=asking)).final
+        assert final["made"].dtype == torch.float32 and final["exact"] and torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_number_of_threads_is_in_the_manifest_and_another_one_is_another_machine(kept, root, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def compute(run: Run, stages: int | tuple[int, ...] | None = None, folder: Path 
     after = done[-1].step if done else 0
     work = Work(folder / "checkpoints" if folder else None, after, only, executor, device)
     progress(after)
-    with using_threads(run.threads):
+    with own_settings(run.threads):
         clock = perf_counter()
         for step, arrays in run.computation(run.config, work) if after < last else ():
             progress(step)
@@ -93,14 +93,23 @@ def compute(run: Run, stages: int | tuple[int, ...] | None = None, folder: Path 
 
 
 @contextmanager
-def using_threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads; with one, sums are taken in one order on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def own_settings(threads: int) -> Iterator[None]:
+    """Let a run not depend on what its caller has set: torch uses so many threads (with one, sums are taken in one order
+    on any number of cores), makes float32 where no dtype is named, and on a GPU rounds no factor of it to TF32."""
+    precisions = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = torch.get_num_threads(), torch.get_default_dtype(), [each.fp32_precision for each in precisions]
+    _set(threads, torch.float32, zip(precisions, ("ieee", "ieee")))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _set(*before[:2], zip(precisions, before[2]))
+
+
+def _set(threads: int, dtype: torch.dtype, precisions: Iterable[tuple]) -> None:
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(dtype)
+    for backend, precision in precisions:
+        backend.fp32_precision = precision
 
 
 def _checked(run: Run, stage: Stage, done: list[Stage]) -> Stage:
