@@ -20,6 +20,7 @@ from nearsight.records.digests import meaning
 from nearsight.records.manifests import Manifest, config_differences, plain_config, processor_name, seal
 from nearsight.studies import find, runs
 from nearsight.studies.miniature import Miniature, train_halves
+from threadpoolctl import threadpool_info
 
 
 @dataclass(frozen=True)
@@ -443,9 +444,11 @@ def test_a_run_uses_its_threads_and_gives_the_others_back(threads):
 
     def asking(config, work=Work()):
         seen.append(torch.get_num_threads())
+        libraries.append({each["num_threads"] for each in threadpool_info()})
         yield Stage(6, {"x": torch.zeros(1)})
-    before = torch.get_num_threads()
+    before, libraries = torch.get_num_threads(), []
     compute(replace(RUN, computation=asking, threads=threads))
+    assert all(max(counts) <= threads for counts in libraries)
     with pytest.raises(KeyboardInterrupt), own_settings(1):
         raise KeyboardInterrupt
     assert seen == [threads] and torch.get_num_threads() == before

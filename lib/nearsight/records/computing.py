@@ -12,6 +12,7 @@ from time import perf_counter
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from nearsight.files import write_whole
@@ -94,13 +95,14 @@ def compute(run: Run, stages: int | tuple[int, ...] | None = None, folder: Path 
 
 @contextmanager
 def own_settings(threads: int) -> Iterator[None]:
-    """Let a run not depend on what its caller has set: torch uses so many threads (with one, sums are taken in one order
-    on any number of cores), makes float32 where no dtype is named, and on a GPU rounds no factor of it to TF32."""
+    """Let a run not depend on what its caller has set: torch and numpy use so many threads (with one, sums are taken in
+    one order on any number of cores), torch makes float32 where no dtype is named, and on a GPU rounds no factor to TF32."""
     precisions = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
     before = torch.get_num_threads(), torch.get_default_dtype(), [each.fp32_precision for each in precisions]
     _set(threads, torch.float32, zip(precisions, ("ieee", "ieee")))
     try:
-        yield
+        with threadpool_limits(threads):
+            yield
     finally:
         _set(*before[:2], zip(precisions, before[2]))
 
