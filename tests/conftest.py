@@ -55,10 +55,15 @@ def pytest_xdist_make_scheduler(config, log):
     return Units(config, log)
 
 
+def plain_make() -> dict[str, str]:
+    """The environment without what `make test` tells the makes below it, which would have them say more."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+
+
 def make_book(root: Path, output: Path | None = None, environment: dict[str, str] | None = None) -> str:
     """Run `make book` at `root` with this environment's programs; return what it printed."""
     command = ["make", "book", f"BIN={Path(sys.executable).parent}", f"OUTPUT={output or '.'}"]
-    done = subprocess.run(command, cwd=root, env=os.environ | (environment or {}), text=True,
+    done = subprocess.run(command, cwd=root, env=plain_make() | (environment or {}), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         pytest.fail(f"`make book` failed:\n{done.stdout[-6000:]}", pytrace=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, make_book
+from conftest import ROOT, make_book, plain_make
 
 pytestmark = pytest.mark.slow
 CHAPTER = """# %% [markdown]
@@ -55,7 +55,8 @@ class SmallBook:
     def fail(self) -> list[str]:
         """Build it, which must fail; return the lines that were printed."""
         command = ["make", "book", f"BIN={Path(sys.executable).parent}"]
-        done = subprocess.run(command, cwd=self.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, cwd=self.root, env=plain_make(), text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
         assert done.returncode
         return done.stdout.splitlines()
 

@@ -65,7 +65,7 @@ def test_a_dask_cluster_computes_runs_and_their_records_come_here(tmp_path, monk
 
     monkeypatch.setenv("NEARSIGHT_RECORDS", str(tmp_path / "there"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         assert cluster.scheduler_address.startswith("tcp://")
         status, lines = nearsight(tmp_path / "here", "reproduce", "delta-16-smoke", "delta-sets-smoke", "--scheduler",
                                   cluster.scheduler_address)

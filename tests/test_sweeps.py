@@ -48,7 +48,7 @@ def test_a_process_pool_computes_the_bits_of_this_process():
 def test_dask_computes_the_bits_of_this_process():
     from distributed import Client, LocalCluster
 
-    with (LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+    with (LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster,
           Client(cluster) as client):
         there = list(sweep(walk, WALKS, client.get_executor()))
     assert all(torch.equal(a, b) for a, b in zip(sweep(walk, WALKS), there, strict=True))
