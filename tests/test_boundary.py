@@ -62,7 +62,7 @@ def valid() -> dict:
     mlp = networks.Preconditioned(networks.MLP(2, 4, 1))
     config = training.Training(snapshots=(1, 2), batch=2)
     called = dict(x=x, sigma=0.5)
-    preference = measures.Preference(0.6, 50, 0, 50.0, measures.Deal(30, 0.1, 0.1, 0.9, 12.5, True), 0.1)
+    preference = measures.Preference(0.6, 50, 0, 50.0, measures.Deal(30, 25.0, 0.1, 0.1, 0.9, 12.5, "exact"), 0.1)
     kept = networks.DepthUNet(1, 4)
     unet = networks.UNet(8, (1, 1), 3)
     transformer = networks.TokenTransformer(3, 2, 4, 1, 1, 4)
@@ -102,7 +102,8 @@ def valid() -> dict:
                                dict(positive=empirical, negative=empirical, **called)),
         "nearsight.memorized_fraction": (nearsight.memorized_fraction, dict(samples=points, train=other, ratio=0.5)),
         "nearsight.nearest": (nearsight.nearest, dict(queries=points, reference=other, k=1, exclude_self=False)),
-        "nearsight.proximity_bias": (nearsight.proximity_bias, dict(samples=x, train=points, holdout=other)),
+        "nearsight.proximity_bias": (nearsight.proximity_bias, dict(samples=x, train=points, holdout=other,
+                                                                        strata=torch.arange(8) % 2)),
         "nearsight.sample": (nearsight.sample, dict(denoiser=empirical, latents=x, sigmas=torch.tensor([2.0, 1.0, 0.0]),
                                                     solver="ancestral", generator=seeded(), trajectory=True)),
         "nearsight.score": (nearsight.score, dict(denoiser=empirical, **called)),
@@ -199,8 +200,10 @@ def valid() -> dict:
         "nearsight.measures.clopper_pearson": (measures.clopper_pearson, dict(successes=3, count=9, level=0.9)),
         "nearsight.measures.convergence": (measures.convergence, dict(first=points, second=other)),
         "nearsight.measures.ddpm_weight": (measures.ddpm_weight, dict(sigmas=sigmas, steps=50)),
-        "nearsight.measures.deal_law": (measures.deal_law, dict(weights=[1, 2, 0], hand=3)),
-        "nearsight.measures.deal_test": (measures.deal_test, dict(weights=[1, 2, 0], hand=3, observed=2)),
+        "nearsight.measures.deal_law": (measures.deal_law, dict(weights=[1, 2, 0], hand=3, total=5)),
+        "nearsight.measures.deal_test": (measures.deal_test, dict(weights=[1, 2, 0], hand=3, observed=2, total=5)),
+        "nearsight.measures.stratified_deal_test": (measures.stratified_deal_test, dict(
+            weights=[1, 2, 0, 4], strata=[0, 0, 1, 1], dealt=torch.tensor([True, False, True, True]))),
         "nearsight.measures.edm_weight": (measures.edm_weight, dict(sigmas=sigmas, sigma_data=0.5, mean=-1.0, std=1.2)),
         "nearsight.measures.frechet": (measures.frechet, dict(first=points, second=other)),
         "nearsight.measures.gap_band": (measures.gap_band, dict(train_errors=errors, holdout_errors=errors + 1,
@@ -217,7 +220,8 @@ def valid() -> dict:
         "nearsight.measures.overfitting_onset": (measures.overfitting_onset, dict(errors=torch.rand(3, 2, 4,
             generator=seeded()),
                                                                                   generator=seeded(), resamples=40)),
-        "nearsight.measures.own_other": (measures.own_other, dict(samples_a=x, samples_b=x + 1, set_a=points, set_b=other)),
+        "nearsight.measures.own_other": (measures.own_other, dict(
+            samples_a=x, samples_b=x + 1, set_a=points, set_b=other, strata=torch.arange(8) % 2)),
         "nearsight.measures.pair_cosine": (measures.pair_cosine, dict(first=points, second=other)),
         "nearsight.measures.pair_mean": (measures.pair_mean, dict(values={(0, 1): 1.0, (0, 2): 2.0, (1, 2): 3.0})),
         "nearsight.measures.point_errors": (measures.point_errors, error),

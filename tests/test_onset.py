@@ -6,7 +6,8 @@ import torch
 from nearsight.denoisers import GaussianDenoiser
 from nearsight.measures.gaps import denoising_error
 from nearsight.measures.onset import ddpm_weight, edm_weight, onset, overfitting_onset, preference_onset, weighted_loss
-from nearsight.measures.preference import Deal, Preference
+from nearsight.measures.deals import Deal
+from nearsight.measures.preference import Preference
 from nearsight.noise import vp_sigmas
 from nearsight.training.objectives import LogNormal, training_loss
 
@@ -72,7 +73,7 @@ def test_an_onset_must_last():
 
 
 def preference(wins, count=400):
-    return Preference(wins / count, count, 0, count, Deal(wins, 1.0, 1.0, 1.0, count / 4, True), 1.0)
+    return Preference(wins / count, count, 0, count, Deal(wins, count / 2, 1.0, 1.0, 1.0, count / 4, "exact"), 1.0)
 
 
 def test_the_onset_of_a_preference_depends_on_the_margin_and_on_how_often_one_looks():

@@ -1,5 +1,4 @@
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -7,71 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nearsight.datasets import fashion_mnist
-from nearsight.measures import preference
-from nearsight.measures.preference import deal_law, deal_test, own_other, proximity_bias
+from nearsight.measures.deals import deal_law
+from nearsight.measures.preference import own_other, proximity_bias
 from nearsight.measures.proximity import nearest
 from scipy.stats import binom, binomtest, hypergeom, kstest
 
 ALPHAS = (0.01, 0.05, 0.1, 0.3)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(1, 5), st.data())
-def test_deal_test_is_the_enumeration_of_all_hands(hand, data):
-    weights = data.draw(st.lists(st.integers(-4, 6), min_size=2 * hand, max_size=2 * hand))
-    sums = np.array([sum(cards) for cards in combinations(weights, hand)])
-    observed = int(data.draw(st.sampled_from(list(sums))))
-    deal = deal_test(weights, hand, observed)
-    middle = sum(weights) / 2
-    assert deal.exact
-    assert deal.p_value == pytest.approx(np.mean(abs(sums - middle) >= abs(observed - middle)), abs=1e-12)
-    assert deal.lower == pytest.approx(np.mean(sums <= observed), abs=1e-12)
-    assert deal.upper == pytest.approx(np.mean(sums >= observed), abs=1e-12)
-    assert deal.variance == pytest.approx(sums.var(), abs=1e-12)
-
-
-@pytest.mark.parametrize("weights, hand, observed, p_value", [
-    ([2, 1], 3, 3, 0.4), ([1, 1, 1], 3, 3, 0.1), ([4, 2, 1, 1], 8, 6, 0.58974), ([1] * 40, 500, 30, 0.0018083),
-    ([1] * 40, 10**9, 30, 0.0022214),
-])
-def test_deals_done_by_hand(weights, hand, observed, p_value):
-    assert deal_test(weights, hand, observed).p_value == pytest.approx(p_value, rel=3e-5)
-
-
-@pytest.mark.parametrize("hand, cards", [(7, 14), (40, 31), (500, 300)])
-def test_unit_weights_give_the_hypergeometric_law_down_to_its_far_tail(hand, cards):
-    values, probabilities = deal_law(torch.ones(cards, dtype=torch.int64), hand)
-    np.testing.assert_allclose(probabilities, hypergeom(2 * hand, cards, hand).pmf(values), rtol=1e-9, atol=1e-300)
-
-
-def test_distinct_owners_in_a_vast_pool_give_the_binomial_sign_test():
-    for wins in (20, 26, 33):
-        expected = binomtest(wins, 40).pvalue
-        assert deal_test([1] * 40, 10**9, wins).p_value == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_normal_law_stands_in_where_the_exact_one_costs_too_much(monkeypatch):
-    weights = torch.arange(1, 121)
-    exact = [deal_test(weights, 200, observed) for observed in (3000, 3630, 4000, 4400)]
-    monkeypatch.setattr(preference, "_LARGEST_COST", 0)
-    for deal in exact:
-        normal = deal_test(weights, 200, deal.observed)
-        assert deal.exact and not normal.exact
-        assert normal.variance == deal.variance
-        for name in ("p_value", "lower", "upper"):
-            assert getattr(normal, name) == pytest.approx(getattr(deal, name), abs=2e-3)
-
-
-def test_few_cards_of_great_weight_do_not_fill_the_memory():
-    deal = deal_test([25_000_000, 25_000_001], 3, 25_000_000)  # 5e7 additions on 2.4 GB
-    assert not deal.exact and deal.variance == pytest.approx(6 / 5 / 4 * (2 * 25e6**2 - 50e6**2 / 6), rel=1e-6)
-    assert deal_test([2_500_000, 2_500_001], 3, 2_500_000).exact
-
-
-def test_cards_of_one_weight_cannot_vary():
-    for hand in (3, 10**4):
-        deal = deal_test(torch.full((2 * hand,), 2), hand, 2 * hand)
-        assert (deal.variance, deal.p_value, deal.lower, deal.upper) == (0, 1, 1, 1)
 
 
 def test_ties_count_half_in_the_preference_and_not_at_all_in_the_test():
@@ -237,15 +177,51 @@ def test_under_the_null_the_paired_p_values_keep_their_level():
     assert held / 400 >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
 
 
+def classes(count, shares, generator):
+    """Points of two classes far apart, `shares` of them of the second, with their labels."""
+    labels = (torch.rand(count, generator=generator) < shares).long()
+    return 30.0 * labels[:, None] + torch.randn(count, 8, generator=generator), labels
+
+
+def test_a_preference_for_a_half_with_more_of_a_kind_does_not_survive_strata_and_one_within_a_kind_does():
+    generator = torch.Generator().manual_seed(8)
+    p_values = []
+    for _ in range(300):
+        train, train_labels = classes(100, 0.7, generator)
+        holdout, holdout_labels = classes(100, 0.3, generator)
+        samples, _ = classes(200, 0.5, generator)
+        strata = torch.cat([train_labels, holdout_labels])
+        second = samples[samples[:, 0] > 15]
+        plain, matched = proximity_bias(second, train, holdout), proximity_bias(second, train, holdout, strata)
+        assert matched.preference == plain.preference and plain.expected == pytest.approx(0.5)
+        p_values.append([plain.p_value, matched.p_value])
+    p_values = np.array(p_values)
+    assert np.mean(p_values[:, 0] <= 0.05) > 0.7
+    for alpha in ALPHAS:
+        assert np.mean(p_values[:, 1] <= alpha) <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / 300)
+    copies = train[torch.randint(100, (200,), generator=generator)] + 0.3 * torch.randn(200, 8, generator=generator)
+    matched = proximity_bias(copies, train, holdout, strata)
+    assert matched.low > matched.expected and matched.p_value < 1e-6
+    assert "expected = " in repr(matched)
+
+
+def test_in_one_stratum_a_preference_is_the_plain_one():
+    generator = torch.Generator().manual_seed(9)
+    set_a, set_b = torch.randn(2, 60, 6, generator=generator)
+    samples_a, samples_b = torch.randn(2, 90, 6, generator=generator)
+    plain, matched = (own_other(samples_a, samples_b, set_a, set_b, strata)
+                      for strata in (None, torch.zeros(120, dtype=torch.int64)))
+    assert (matched.deal, matched.preference, matched.low) == (plain.deal, plain.preference, plain.low)
+    assert matched.expected == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("call, error, words", [
     (lambda x: proximity_bias(x, x, x[:5]), ValueError, "compare with 5 of the 8 drawn at random"),
     (lambda x: proximity_bias(x, x[:, :1], x[:, :1]), ValueError, "expected equal shapes"),
     (lambda x: proximity_bias(x.int(), x, x), TypeError, "floating point"),
     (lambda x: proximity_bias(x, x, x * math.inf), ValueError, "NaN or infinite"),
     (lambda x: own_other(x, x[:3], x, x), ValueError, "from the same latents"),
-    (lambda x: deal_test([0.5, 1], 3, 1), TypeError, "whole numbers"),
-    (lambda x: deal_test([1] * 7, 3, 1), ValueError, "at most two hands"),
-    (lambda x: deal_test([1, 1], 3, 5), ValueError, "from 0 to 2"),
+    (lambda x: proximity_bias(x, x, x, torch.zeros(5, dtype=torch.int64)), ValueError, "a stratum and True or False"),
 ])
 def test_bad_input_is_refused_with_a_sentence(call, error, words):
     with pytest.raises(error, match=words):

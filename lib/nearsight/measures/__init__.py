@@ -1,5 +1,6 @@
 """Measurements on any denoiser or its samples: gaps, nearness, whose data, how alike, since when, and how sure."""
 
+from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
 from nearsight.measures.features import PrincipalBasis, frechet, principal_basis
 from nearsight.measures.gaps import GeneralizationGap, denoising_error, generalization_gap, point_errors
 from nearsight.measures.intervals import (
@@ -22,12 +23,9 @@ from nearsight.measures.onset import (
                                         weighted_loss,
 )
 from nearsight.measures.preference import (
-                                        Deal,
                                         OwnOther,
                                         Preference,
                                         ProximityBias,
-                                        deal_law,
-                                        deal_test,
                                         own_other,
                                         proximity_bias,
 )
@@ -85,6 +83,7 @@ __all__ = [
                                         "resampled_counts",
                                         "split_variance",
                                         "standardized",
+                                        "stratified_deal_test",
                                         "weighted_loss",
                                         "wilson",
 ]
