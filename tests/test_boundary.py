@@ -199,12 +199,15 @@ def valid() -> dict:
                                                                                         false_positive_rate=0.5)),
         "nearsight.measures.clopper_pearson": (measures.clopper_pearson, dict(successes=3, count=9, level=0.9)),
         "nearsight.measures.convergence": (measures.convergence, dict(first=points, second=other)),
+        "nearsight.measures.crossed_gap": (measures.crossed_gap, dict(
+            first=measures.generalization_gap(**gap), second=measures.generalization_gap(**gap))),
         "nearsight.measures.ddpm_weight": (measures.ddpm_weight, dict(sigmas=sigmas, steps=50)),
         "nearsight.measures.deal_law": (measures.deal_law, dict(weights=[1, 2, 0], hand=3, total=5)),
         "nearsight.measures.deal_test": (measures.deal_test, dict(weights=[1, 2, 0], hand=3, observed=2, total=5)),
         "nearsight.measures.stratified_deal_test": (measures.stratified_deal_test, dict(
             weights=[1, 2, 0, 4], strata=[0, 0, 1, 1], dealt=torch.tensor([True, False, True, True]))),
         "nearsight.measures.edm_weight": (measures.edm_weight, dict(sigmas=sigmas, sigma_data=0.5, mean=-1.0, std=1.2)),
+        "nearsight.measures.flat_minimum": (measures.flat_minimum, dict(losses=errors, level=0.9)),
         "nearsight.measures.frechet": (measures.frechet, dict(first=points, second=other)),
         "nearsight.measures.gap_band": (measures.gap_band, dict(train_errors=errors, holdout_errors=errors + 1,
             generator=seeded(),
@@ -231,6 +234,8 @@ def valid() -> dict:
         "nearsight.measures.preference_onset": (measures.preference_onset, dict(preferences=[preference, preference],
             margin=0.05,
                                                                                 level=0.95)),
+        "nearsight.measures.preference_stop": (measures.preference_stop, dict(
+            preferences=[preference, preference], planned=3, margin=0.05, level=0.95)),
         "nearsight.measures.principal_basis": (measures.principal_basis, dict(pool=points, count=1)),
         "nearsight.measures.PrincipalBasis()": (measures.principal_basis(points, 1), dict(events=points)),
         "nearsight.measures.resampled_counts": (lambda **given: list(measures.resampled_counts(**given)), dict(

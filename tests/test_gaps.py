@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from nearsight.measures.gaps import denoising_error, generalization_gap, point_errors
+from nearsight.measures.gaps import GeneralizationGap, crossed_gap, denoising_error, generalization_gap, point_errors
+from nearsight.measures.intervals import gap_band
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -160,6 +161,56 @@ def test_one_seed_one_answer_in_the_input_dtype_and_no_global_state():
                      for _ in range(2))
     assert torch.equal(first.gap, second.gap) and first.gap.dtype == torch.float32
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def crossed(model_a, model_b, set_a, set_b):
+    return crossed_gap(generalization_gap(model_a, set_a, set_b, SIGMAS, draws=8, generator=generator(3)),
+                       generalization_gap(model_b, set_b, set_a, SIGMAS, draws=8, generator=generator(3)))
+
+
+def test_the_crossed_gap_is_its_formula_and_exactly_nothing_for_equal_models():
+    set_a, set_b = randn(30, 4), 1.5 * randn(30, 4, seed=1)  # B is the harder one
+    model_a, model_b = EmpiricalDenoiser(set_a, 0.5), EmpiricalDenoiser(set_b, 0.5)
+    noise = randn(8, 30, 4, seed=5)
+    a_on_a, a_on_b, b_on_a, b_on_b = (denoising_error(model, points, SIGMAS, noise=noise)
+                                      for model in (model_a, model_b) for points in (set_a, set_b))
+    gap = crossed_gap(generalization_gap(model_a, set_a, set_b, SIGMAS, noise=noise),
+                      generalization_gap(model_b, set_b, set_a, SIGMAS, noise=noise))
+    assert torch.allclose(gap.gap, (a_on_b + b_on_a) / (a_on_a + b_on_b) - 1)
+    assert (gap.gap > 0).all()
+    truth = GaussianDenoiser(torch.zeros(4, dtype=F64), torch.eye(4, dtype=F64))
+    assert (generalization_gap(truth, set_a, set_b, SIGMAS, draws=8, generator=generator(3)).gap > 0.1).any()
+    assert torch.equal(crossed(truth, truth, set_a, set_b).gap, torch.zeros(3, dtype=F64))
+    swapped = crossed(model_b, model_a, set_b, set_a).gap
+    assert torch.allclose(swapped, crossed(model_a, model_b, set_a, set_b).gap, rtol=1e-12)
+
+
+def test_how_hard_the_sets_are_cancels_in_the_crossed_gap():
+    own, other = randn(3, 40).exp(), 1.3 * randn(3, 40, seed=1).exp()
+    for harder in (1.0, 1.2, 5.0):
+        first = GeneralizationGap(SIGMAS, own, harder * other)
+        second = GeneralizationGap(SIGMAS, harder * own, other)
+        assert torch.allclose(crossed_gap(first, second).gap, other.mean(1) / own.mean(1) - 1)
+
+
+def test_the_band_of_the_crossed_gap_holds_the_true_one():
+    stream, held, repeats = generator(7), 0, 400
+    for _ in range(repeats):
+        # Difficulty belongs to the point, whichever model denoises it; B's points are harder; the true gap is 0.1.
+        a, b = (scale * torch.randn(1, 80, generator=stream, dtype=F64).mul(0.5).exp() for scale in (1.0, 1.4))
+        own_a, other_a, own_b, other_b = (1 + 0.1 * torch.randn(3, 80, generator=stream, dtype=F64) for _ in range(4))
+        gap = crossed_gap(GeneralizationGap(SIGMAS, a * own_a, 1.1 * b * other_b),
+                          GeneralizationGap(SIGMAS, b * own_b, 1.1 * a * other_a))
+        low, high = gap_band(gap.train_errors, gap.holdout_errors, stream, resamples=400)
+        held += bool(((low <= 0.1) & (high >= 0.1)).all())
+    assert abs(held / repeats - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / repeats) + 0.01  # the bootstrap's own error, n = 80
+
+
+def test_a_crossed_gap_wants_sets_of_one_size_at_the_same_levels():
+    gap = GeneralizationGap(SIGMAS, randn(3, 5), randn(3, 5))
+    for sigmas, points in ((SIGMAS, 4), (SIGMAS + 1, 5)):
+        with pytest.raises(ValueError, match="sets of one size"):
+            crossed_gap(gap, GeneralizationGap(sigmas, randn(3, 5), randn(3, points)))
 
 
 @pytest.mark.parametrize("arguments, sentence", [

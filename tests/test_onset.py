@@ -4,12 +4,22 @@ import numpy as np
 import pytest
 import torch
 from nearsight.denoisers import GaussianDenoiser
-from nearsight.measures.gaps import denoising_error
-from nearsight.measures.onset import ddpm_weight, edm_weight, onset, overfitting_onset, preference_onset, weighted_loss
 from nearsight.measures.deals import Deal
+from nearsight.measures.gaps import denoising_error
+from nearsight.measures.onset import (
+    ddpm_weight,
+    edm_weight,
+    flat_minimum,
+    onset,
+    overfitting_onset,
+    preference_onset,
+    preference_stop,
+    weighted_loss,
+)
 from nearsight.measures.preference import Preference
 from nearsight.noise import vp_sigmas
 from nearsight.training.objectives import LogNormal, training_loss
+from scipy.stats import ttest_rel
 
 
 def test_each_noise_level_has_its_own_onset():
@@ -90,7 +100,57 @@ def test_under_the_null_an_onset_is_found_in_at_most_five_percent_of_trainings()
     assert np.mean(found) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats)
 
 
+def test_a_training_stops_at_the_second_consecutive_checkpoint_above_and_never_hears_of_later_ones():
+    path = [preference(wins) for wins in (262, 200, 262, 262, 200, 290)]
+    assert [preference_stop(path[:seen], planned=6) for seen in range(7)] == [None] * 4 + [3] * 3
+    assert preference_stop([preference(262), preference(200)] * 4, planned=8) is None
+    assert preference_stop([preference(262)], planned=1) is None
+    # Each look costs: what is enough for two planned looks is not for two hundred.
+    assert (preference_stop([preference(246)] * 2, planned=2), preference_stop([preference(246)] * 2, planned=200)) \
+        == (1, None)
+
+
+def test_under_the_null_a_training_is_stopped_in_at_most_five_percent():
+    rng, repeats, checkpoints = np.random.default_rng(5), 600, 8
+    paths = ([preference(int(wins)) for wins in rng.binomial(400, 0.5, checkpoints)] for _ in range(repeats))
+    stopped = [preference_stop(path, checkpoints, margin=0.0) is not None for path in paths]
+    assert np.mean(stopped) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_what_the_strata_give_is_no_onset():
+    deal = Deal(300, 280.0, 1.0, 1.0, 1.0, 100.0, "exact")
+    stratified = [Preference(0.75, 400, 0, 400, deal, 1.0)] * 3
+    assert preference_onset([preference(300)] * 3) == 0 and preference_onset(stratified) is None
+    assert preference_stop([preference(300)] * 3, 3) == 1 and preference_stop(stratified, 3) is None
+
+
+def test_a_flat_minimum_is_what_a_paired_t_test_cannot_tell_from_the_least_loss():
+    generator = torch.Generator().manual_seed(6)
+    curve = torch.tensor([0.30, 0.2015, 0.2003, 0.2, 0.2004, 0.203, 0.25], dtype=torch.float64)
+    losses = curve[:, None] + 0.1 * torch.randn(1, 50, generator=generator) + 0.003 * torch.randn(7, 50, generator=generator)
+    found = flat_minimum(losses, level=0.9)
+    p_values = [1.0 if step == found.index else ttest_rel(losses[step], losses[found.index], alternative="greater").pvalue
+                for step in range(7)]
+    assert found.within.tolist() == [p >= 0.1 / 6 for p in p_values]
+    assert found.index == losses.mean(1).argmin() and found.earliest < found.index <= found.latest < 6
+    assert flat_minimum(losses[:, :1].expand(7, 9)).within.sum() == 1
+
+
+def test_the_checkpoint_of_least_expected_loss_is_in_the_flat_minimum_and_the_difficulty_of_points_does_not_matter():
+    generator, repeats, held, sizes = torch.Generator().manual_seed(7), 1000, 0, []
+    expected = 0.02 * (torch.arange(8.0) - 4.2).square()[:, None]
+    for _ in range(repeats):
+        losses = expected + 5 * torch.randn(1, 60, generator=generator) + 0.3 * torch.randn(8, 60, generator=generator)
+        found = flat_minimum(losses)
+        held += bool(found.within[4])
+        sizes.append(int(found.within.sum()))
+    assert held / repeats >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / repeats)
+    assert 2 < np.mean(sizes) < 6
+
+
 @pytest.mark.parametrize("call, words", [
+    (lambda: preference_stop([preference(262)] * 3, planned=2), "the level of each depends on the plan"),
+    (lambda: flat_minimum(torch.ones(3, 1)), "at least two points"),
     (lambda: weighted_loss(torch.tensor([0.0, 1.0]), torch.ones(2), "edm"), "strictly rising or falling"),
     (lambda: weighted_loss(torch.tensor([1.0, 2.0, 1.5]), torch.ones(3), "edm"), "strictly rising or falling"),
     (lambda: weighted_loss(torch.tensor([1.0, 2.0]), torch.ones(3), "edm"), "one entry a level"),

@@ -9,7 +9,7 @@ from nearsight.datasets import fashion_mnist
 from nearsight.measures.deals import deal_law
 from nearsight.measures.preference import own_other, proximity_bias
 from nearsight.measures.proximity import nearest
-from scipy.stats import binom, binomtest, hypergeom, kstest
+from scipy.stats import binom, hypergeom, kstest
 
 ALPHAS = (0.01, 0.05, 0.1, 0.3)
 

@@ -19,6 +19,7 @@ from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import FittedBlur, FittedSpread, GapMap
 from nearsight.measures import (
     Estimate,
+    flat_minimum,
     generalization_gap,
     membership,
     memorized_fraction,
@@ -52,6 +53,7 @@ def examples():
         memorized_fraction(samples, train), generalization_gap(denoiser, train, holdout, sigmas, draws=2),
         membership(denoiser, train, torch.cat([holdout] * 4), sigmas, 2, generator), split_variance(outputs),
         Estimate(torch.tensor(1.23456), torch.tensor(0.0213)), overfitting_onset(torch.rand(5, 4, 20), generator, 50),
+        flat_minimum(torch.rand(5, 20, generator=generator)),
         principal_basis(samples, 2), corrected(0.31, 400, 0.9, 0.05, 300, 500), flips(*hits),
         GapMap(torch.linspace(-15, 15, 5), torch.arange(25.0).view(5, 5) / 7),
         gaussian.sampler_map(spectrum, torch.tensor([2.0, 1.0, 0.0])),

@@ -2,7 +2,7 @@
 
 from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
 from nearsight.measures.features import PrincipalBasis, frechet, principal_basis
-from nearsight.measures.gaps import GeneralizationGap, denoising_error, generalization_gap, point_errors
+from nearsight.measures.gaps import GeneralizationGap, crossed_gap, denoising_error, generalization_gap, point_errors
 from nearsight.measures.intervals import (
                                         Estimate,
                                         clopper_pearson,
@@ -14,12 +14,15 @@ from nearsight.measures.intervals import (
 )
 from nearsight.measures.membership import Membership, area_under_curve, calibrated_threshold, membership
 from nearsight.measures.onset import (
+                                        FlatMinimum,
                                         Overfitting,
                                         ddpm_weight,
                                         edm_weight,
+                                        flat_minimum,
                                         onset,
                                         overfitting_onset,
                                         preference_onset,
+                                        preference_stop,
                                         weighted_loss,
 )
 from nearsight.measures.preference import (
@@ -43,6 +46,7 @@ from nearsight.measures.splits import (
 __all__ = [
                                         "Deal",
                                         "Estimate",
+                                        "FlatMinimum",
                                         "GeneralizationGap",
                                         "Membership",
                                         "MemorizedFraction",
@@ -57,11 +61,13 @@ __all__ = [
                                         "calibrated_threshold",
                                         "clopper_pearson",
                                         "convergence",
+                                        "crossed_gap",
                                         "ddpm_weight",
                                         "deal_law",
                                         "deal_test",
                                         "denoising_error",
                                         "edm_weight",
+                                        "flat_minimum",
                                         "frechet",
                                         "gap_band",
                                         "generalization_gap",
@@ -78,6 +84,7 @@ __all__ = [
                                         "point_errors",
                                         "prediction_cosine",
                                         "preference_onset",
+                                        "preference_stop",
                                         "principal_basis",
                                         "proximity_bias",
                                         "resampled_counts",

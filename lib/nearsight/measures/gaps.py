@@ -149,3 +149,36 @@ def generalization_gap(denoiser: Denoiser, train: Tensor, holdout: Tensor, sigma
     errors = [point_errors(denoiser, points, sigmas, metric, draws, eps, weights, stream).to(points.dtype)
               for points, eps, stream in zip((train, holdout), noises, streams)]
     return GeneralizationGap(checks.grid(sigmas).to(train.dtype).to(train.device), *errors)
+
+
+def crossed_gap(first: GeneralizationGap, second: GeneralizationGap) -> GeneralizationGap:
+    """The gap of two models, A and B, in which the difficulty of their training sets cancels.
+
+        G(sigma) = [E_A(B) + E_B(A)] / [E_A(A) + E_B(B)] - 1
+
+    One set may be harder than another, by more than a network overfits early on. Here each set is training data for one
+    model and held out for the other, so that a set that is harder for both raises numerator and denominator alike.
+
+    `first` is the gap of model A from set A to set B, `second` that of model B from set B to set A, at the same sigmas,
+    with sets of one size N; with generators of one seed both models see the same noise, and two equal models have a gap
+    of exactly 0:
+
+        crossed = crossed_gap(generalization_gap(model_a, a, b, sigmas, generator=stream(7)),
+                              generalization_gap(model_b, b, a, sigmas, generator=stream(7)))
+        low, high = gap_band(crossed.train_errors, crossed.holdout_errors, generator)
+
+    The result has, as its i-th point, the pair of the i-th points of both sets: `train_errors` [S, N] are the means of
+    the errors of either under its own model, `holdout_errors` those under the other one. So `gap_band` resamples points
+    together with their two models' errors. That band speaks of these two models; what other blocks would give is said by
+    `pair_mean` of `gap` over all pairs of blocks, which leaves out a block at a time.
+
+    Raises ValueError for sigmas or numbers of points that differ. Source: study 4.
+    """
+    for name, gap in {"first": first, "second": second}.items():
+        checks.instance(gap, name, GeneralizationGap, "a GeneralizationGap, as generalization_gap returns")
+    shapes = [tuple(errors.shape) for gap in (first, second) for errors in (gap.train_errors, gap.holdout_errors)]
+    if len(set(shapes)) > 1 or not torch.equal(first.sigmas, second.sigmas):
+        raise ValueError(f"the errors have the shapes {shapes}; expected [S, N] four times, at the same sigmas: give both "
+                         "models sets of one size.")
+    return GeneralizationGap(first.sigmas, (first.train_errors + second.train_errors) / 2,
+                             (first.holdout_errors + second.holdout_errors) / 2)

@@ -1,4 +1,4 @@
-"""Onsets along training: where a held-out error is least, under which loss, and from where a preference stays."""
+"""Onsets along training: where a held-out error is least, under which loss, from where a preference stays, when to stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import t as student
 from torch import Generator, Tensor
 
 from nearsight import checks
@@ -51,6 +52,52 @@ def overfitting_onset(errors: Tensor, generator: Generator, resamples: int = 100
     spread = torch.cat(drawn, 1).sort(1).values
     edge = int(0.025 * resamples)
     return Overfitting(index, spread[:, edge], spread[:, -1 - edge], index == len(errors) - 1)
+
+
+@dataclass(frozen=True, repr=False)
+class FlatMinimum(Readable):
+    """The checkpoint of least loss, `index`, and `within` [C]: which checkpoints cannot be told from it."""
+
+    index: int
+    within: Tensor
+
+    def _pairs(self) -> dict[str, object]:
+        return {"checkpoint": str(self.index), "not told from it": f"{self.earliest} .. {self.latest}",
+                "checkpoints": len(self.within)}
+
+    @property
+    def earliest(self) -> int:
+        """The earliest checkpoint that cannot be told from the minimum."""
+        return int(self.within.nonzero()[0])
+
+    @property
+    def latest(self) -> int:
+        """The latest checkpoint that cannot be told from the minimum."""
+        return int(self.within.nonzero()[-1])
+
+
+def flat_minimum(losses: Tensor, level: float = 0.95) -> FlatMinimum:
+    """Which checkpoints a paired test cannot tell from the one of least mean loss.
+
+    `losses` [C, N] are those of the same N >= 2 held-out points, with the same noise, at C checkpoints. With d_i the
+    loss of point i at checkpoint s less that at the minimum, s is told from it where mean d / (sd d / sqrt N) exceeds
+    Student's quantile at 1 - (1 - level)/(C - 1), N - 1 degrees of freedom. Bonferroni's correction is for the minimum
+    being a choice of the data: the checkpoint of least expected loss is then among `within` with probability `level` at
+    least, as far as the mean of N differences is normal. It speaks of these trainings; for others, repeat with other
+    blocks. Cost: C N.
+    """
+    checks.exact(checks.points(losses, "losses"), "flat_minimum")
+    level = checks.share(level, "level")
+    if losses.ndim != 2 or losses.shape[1] < 2:
+        raise ValueError(f"losses has shape {list(losses.shape)}; expected [checkpoints, points], at least two points.")
+    count, points = losses.shape
+    values = losses.detach().double().cpu()
+    index = int(values.mean(1).argmin())
+    difference = values - values[index]
+    error = difference.std(1) / math.sqrt(points)
+    reach = float(student.ppf(1 - (1 - level) / max(count - 1, 1), points - 1))
+    # Where all points differ by one and the same amount the error is 0: any difference counts, and none does not.
+    return FlatMinimum(index, (difference.mean(1) <= reach * error) | (difference.mean(1) == 0))
 
 
 def edm_weight(sigmas: Tensor, sigma_data: float = 0.5, mean: float = -1.0, std: float = 1.2) -> Tensor:
@@ -112,13 +159,39 @@ def onset(lower_bounds: Sequence[float], threshold: float) -> int | None:
 
 
 def preference_onset(preferences: Sequence[Preference], margin: float = 0.05, level: float = 0.95) -> int | None:
-    """The first checkpoint from which the preference for one's own training data stays above 1/2 + `margin`, or None.
+    """The first checkpoint from which the preference for one's own training data stays more than `margin` above what the
+    deal expects, one half unless it was dealt in strata; or None.
 
     Judged by the lower bound of each interval, with Bonferroni's correction over all C checkpoints: level
     1 - (1 - level)/C. With margin 0 the onset tells the power of the test, not the danger. Source: study 4.
     """
+    return onset(_lower_excesses(preferences, len(_preferences(preferences)), level), checks.finite(margin, "margin"))
+
+
+def preference_stop(preferences: Sequence[Preference], planned: int, margin: float = 0.05,
+                    level: float = 0.95) -> int | None:
+    """The checkpoint at which a training is to be stopped by its preference, as far as it has come; None: go on.
+
+    The rule of `preference_onset` for one who cannot see the future: stop at the second consecutive checkpoint whose
+    lower bound exceeds expectation + `margin`, with Bonferroni's correction over the `planned` number C of checkpoints.
+    What it answers at a checkpoint does not depend on later ones. Source: study 4.
+    """
+    planned = checks.count(planned, "planned")
+    if len(_preferences(preferences)) > planned:
+        raise ValueError(f"{len(preferences)} preferences came, of {planned} planned checkpoints; expected no more: the "
+                         "level of each depends on the plan.")
+    margin = checks.finite(margin, "margin")
+    above = [excess > margin for excess in _lower_excesses(preferences, planned, level)]
+    return next((index for index in range(1, len(above)) if above[index - 1] and above[index]), None)
+
+
+def _lower_excesses(preferences: Sequence[Preference], looks: int, level: float) -> list[float]:
+    """By how much the lower bound of each exceeds what its deal expects, at a level that is corrected for all looks."""
+    corrected = 1 - (1 - checks.share(level, "level")) / max(looks, 1)
+    return [preference.interval(corrected)[0] - preference.expected for preference in preferences]
+
+
+def _preferences(preferences: Sequence[Preference]) -> Sequence[Preference]:
     for preference in checks.instance(preferences, "preferences", (list, tuple), "a list of preferences"):
         checks.instance(preference, "a preference", Preference, "a Preference, as proximity_bias returns")
-    margin, level = checks.finite(margin, "margin"), checks.share(level, "level")
-    corrected = 1 - (1 - level) / max(len(preferences), 1)
-    return onset([preference.interval(corrected)[0] for preference in preferences], 0.5 + margin)
+    return preferences
