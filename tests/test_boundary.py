@@ -219,6 +219,11 @@ def valid() -> dict:
             denoiser=empirical, members=points, outsiders=other, sigmas=sigmas, draws=2, generator=seeded(),
                 reference=empirical,
             false_positive_rate=0.4)),
+        "nearsight.measures.moment_ladder": (measures.moment_ladder, dict(
+            points=points, labels=torch.tensor([0, 1, 0, 1]), pool=other, pool_labels=torch.tensor([0, 0, 1, 1]))),
+        "nearsight.measures.NormalMixture.sample": (measures.NormalMixture(
+            torch.ones(1).double(), torch.zeros(1, 2).double(), torch.eye(2)[None].double()).sample, dict(
+            latents=x, choices=torch.rand(3, generator=seeded()))),
         "nearsight.measures.onset": (measures.onset, dict(lower_bounds=[0.4, 0.6], threshold=0.5)),
         "nearsight.measures.overfitting_onset": (measures.overfitting_onset, dict(errors=torch.rand(3, 2, 4,
             generator=seeded()),

@@ -12,6 +12,7 @@ from nearsight.measures.intervals import (
                                         resampled_counts,
                                         wilson,
 )
+from nearsight.measures.ladder import NormalMixture, moment_ladder
 from nearsight.measures.membership import Membership, area_under_curve, calibrated_threshold, membership
 from nearsight.measures.onset import (
                                         FlatMinimum,
@@ -51,6 +52,7 @@ __all__ = [
                                         "Membership",
                                         "MemorizedFraction",
                                         "Neighbors",
+                                        "NormalMixture",
                                         "Overfitting",
                                         "OwnOther",
                                         "Preference",
@@ -75,6 +77,7 @@ __all__ = [
                                         "leave_one_out",
                                         "membership",
                                         "memorized_fraction",
+                                        "moment_ladder",
                                         "nearest",
                                         "onset",
                                         "overfitting_onset",
