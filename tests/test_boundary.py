@@ -230,6 +230,12 @@ def valid() -> dict:
                                                                                   generator=seeded(), resamples=40)),
         "nearsight.measures.own_other": (measures.own_other, dict(
             samples_a=x, samples_b=x + 1, set_a=points, set_b=other, strata=torch.arange(8) % 2)),
+        "nearsight.measures.own_other_curve": (measures.own_other_curve, dict(
+            samples_a=x, samples_b=x + 1, set_a=points, set_b=other, sizes=[1, 4])),
+        "nearsight.measures.PreferenceCurve.interval": (measures.proximity_curve(x, points, other, [2, 3]).interval,
+                                                        dict(level=0.9)),
+        "nearsight.measures.proximity_curve": (measures.proximity_curve, dict(samples=x, train=points, holdout=other,
+                                                                             sizes=[1, 4])),
         "nearsight.measures.pair_cosine": (measures.pair_cosine, dict(first=points, second=other)),
         "nearsight.measures.pair_mean": (measures.pair_mean, dict(values={(0, 1): 1.0, (0, 2): 2.0, (1, 2): 3.0})),
         "nearsight.measures.point_errors": (measures.point_errors, error),

@@ -29,6 +29,7 @@ from nearsight.measures import (
     own_other,
     principal_basis,
     proximity_bias,
+    proximity_curve,
     split_variance,
 )
 from nearsight.measures.preference import Preference
@@ -54,6 +55,7 @@ def examples():
         memorized_fraction(samples, train), generalization_gap(denoiser, train, holdout, sigmas, draws=2),
         membership(denoiser, train, torch.cat([holdout] * 4), sigmas, 2, generator), split_variance(outputs),
         Estimate(torch.tensor(1.23456), torch.tensor(0.0213)), overfitting_onset(torch.rand(5, 4, 20), generator, 50),
+        proximity_curve(samples, train, holdout, [4, 60]),
         moment_ladder(*[train, torch.arange(60) % 3] * 2)["mean"], flat_minimum(torch.rand(5, 20, generator=generator)),
         principal_basis(samples, 2), corrected(0.31, 400, 0.9, 0.05, 300, 500), flips(*hits),
         GapMap(torch.linspace(-15, 15, 5), torch.arange(25.0).view(5, 5) / 7),

@@ -43,6 +43,7 @@ from nearsight.measures.splits import (
                                         split_variance,
                                         standardized,
 )
+from nearsight.measures.thinning import PreferenceCurve, own_other_curve, proximity_curve
 
 __all__ = [
                                         "Deal",
@@ -56,6 +57,7 @@ __all__ = [
                                         "Overfitting",
                                         "OwnOther",
                                         "Preference",
+                                        "PreferenceCurve",
                                         "PrincipalBasis",
                                         "ProximityBias",
                                         "SplitVariance",
@@ -82,6 +84,7 @@ __all__ = [
                                         "onset",
                                         "overfitting_onset",
                                         "own_other",
+                                        "own_other_curve",
                                         "pair_cosine",
                                         "pair_mean",
                                         "point_errors",
@@ -90,6 +93,7 @@ __all__ = [
                                         "preference_stop",
                                         "principal_basis",
                                         "proximity_bias",
+                                        "proximity_curve",
                                         "resampled_counts",
                                         "split_variance",
                                         "standardized",

@@ -101,7 +101,7 @@ def proximity_bias(samples: Tensor, train: Tensor, holdout: Tensor, strata: Tens
 
     Warns when more than 20 % of the samples are ties and when fewer than 30 samples are effective. Source: study 4.
     """
-    _halves(train, holdout, "train", "holdout")
+    check_halves(train, holdout, "train", "holdout")
     checks.points(samples, "samples")
     near = _owners(samples, train, holdout)
     deal = _dealt(near.owned, near.wins, strata)
@@ -118,11 +118,8 @@ def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor
     p = 1. Swapping the models changes nothing. `strata` [2n], set A first, and warnings as in `proximity_bias`.
     Source: study 4.
     """
-    _halves(set_a, set_b, "set_a", "set_b")
-    checks.points(samples_a, "samples_a"), checks.points(samples_b, "samples_b")
-    if len(samples_a) != len(samples_b):
-        raise ValueError(f"samples_a holds {len(samples_a)} events and samples_b {len(samples_b)}; expected equally "
-                         "many: draw both from the same latents.")
+    check_halves(set_a, set_b, "set_a", "set_b")
+    check_paired(samples_a, samples_b)
     a, b = (_owners(samples, set_a, set_b) for samples in (samples_a, samples_b))  # set A is first for both
     own_wins_b = len(samples_b) - b.ties - b.wins
     deal = _dealt(a.owned - b.owned, a.wins - b.wins, strata)
@@ -180,7 +177,8 @@ def _judged(wins: int, ties: int, count: int, deal: Deal) -> Preference:
     return Preference((wins + ties / 2) / count, count, ties, float(effective), deal, float(independent))
 
 
-def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
+def check_halves(first: Tensor, second: Tensor, first_name: str, second_name: str) -> None:
+    """Raise TypeError or ValueError unless both are sets of equally many events of one shape."""
     checks.points(first, first_name)
     checks.points(second, second_name)
     checks.same_event(first, second, first_name, second_name)
@@ -188,3 +186,11 @@ def _halves(first: Tensor, second: Tensor, first_name: str, second_name: str) ->
         many, few = max(len(first), len(second)), min(len(first), len(second))
         raise ValueError(f"{first_name} holds {len(first)} events and {second_name} {len(second)}; expected equally "
                          f"many: compare with {few} of the {many} drawn at random, the null stays exact.")
+
+
+def check_paired(samples_a: Tensor, samples_b: Tensor) -> None:
+    """Raise TypeError or ValueError unless both models made equally many samples."""
+    checks.points(samples_a, "samples_a"), checks.points(samples_b, "samples_b")
+    if len(samples_a) != len(samples_b):
+        raise ValueError(f"samples_a holds {len(samples_a)} events and samples_b {len(samples_b)}; expected equally "
+                         "many: draw both from the same latents.")
