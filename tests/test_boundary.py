@@ -207,6 +207,9 @@ def valid() -> dict:
         "nearsight.measures.stratified_deal_test": (measures.stratified_deal_test, dict(
             weights=[1, 2, 0, 4], strata=[0, 0, 1, 1], dealt=torch.tensor([True, False, True, True]))),
         "nearsight.measures.edm_weight": (measures.edm_weight, dict(sigmas=sigmas, sigma_data=0.5, mean=-1.0, std=1.2)),
+        "nearsight.measures.family_preference": (measures.family_preference, dict(
+            neighbors={(block, 0): torch.tensor([[0, 3], [2, 1]]) for block in range(2)}, blocks=torch.arange(4) // 2,
+            generator=seeded(), relabelings=9)),
         "nearsight.measures.flat_minimum": (measures.flat_minimum, dict(losses=errors, level=0.9)),
         "nearsight.measures.frechet": (measures.frechet, dict(first=points, second=other)),
         "nearsight.measures.gap_band": (measures.gap_band, dict(train_errors=errors, holdout_errors=errors + 1,

@@ -19,6 +19,7 @@ from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import FittedBlur, FittedSpread, GapMap
 from nearsight.measures import (
     Estimate,
+    family_preference,
     flat_minimum,
     generalization_gap,
     membership,
@@ -55,6 +56,8 @@ def examples():
         memorized_fraction(samples, train), generalization_gap(denoiser, train, holdout, sigmas, draws=2),
         membership(denoiser, train, torch.cat([holdout] * 4), sigmas, 2, generator), split_variance(outputs),
         Estimate(torch.tensor(1.23456), torch.tensor(0.0213)), overfitting_onset(torch.rand(5, 4, 20), generator, 50),
+        family_preference({(block, 0): nearest(samples.roll(block, 0), torch.cat([train, holdout]), k=8).index
+                           for block in range(2)}, torch.arange(120) // 60, generator, 20),
         proximity_curve(samples, train, holdout, [4, 60]),
         moment_ladder(*[train, torch.arange(60) % 3] * 2)["mean"], flat_minimum(torch.rand(5, 20, generator=generator)),
         principal_basis(samples, 2), corrected(0.31, 400, 0.9, 0.05, 300, 500), flips(*hits),

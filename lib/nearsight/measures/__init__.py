@@ -1,6 +1,7 @@
 """Measurements on any denoiser or its samples: gaps, nearness, whose data, how alike, since when, and how sure."""
 
 from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
+from nearsight.measures.families import FamilyPreference, family_preference
 from nearsight.measures.features import PrincipalBasis, frechet, principal_basis
 from nearsight.measures.gaps import GeneralizationGap, crossed_gap, denoising_error, generalization_gap, point_errors
 from nearsight.measures.intervals import (
@@ -48,6 +49,7 @@ from nearsight.measures.thinning import PreferenceCurve, own_other_curve, proxim
 __all__ = [
                                         "Deal",
                                         "Estimate",
+                                        "FamilyPreference",
                                         "FlatMinimum",
                                         "GeneralizationGap",
                                         "Membership",
@@ -71,6 +73,7 @@ __all__ = [
                                         "deal_test",
                                         "denoising_error",
                                         "edm_weight",
+                                        "family_preference",
                                         "flat_minimum",
                                         "frechet",
                                         "gap_band",

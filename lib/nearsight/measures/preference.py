@@ -36,13 +36,13 @@ class Preference(Readable):
     deal: Deal
     p_value_independent: float
 
-    _headline = "preference"
+    _headline, _counted = "preference", "samples"
 
     def _pairs(self) -> dict[str, object]:
         ties = {"ties": self.ties} if self.ties else {}
         expected = {"expected": self.expected} if abs(self.expected - 0.5) > 1e-9 else {}
         return {"preference": interval(self.preference, *self.interval()), "p": number(self.p_value, 2),
-                "samples": self.count} | ties | expected
+                self._counted: self.count} | ties | expected
 
     @property
     def expected(self) -> float:

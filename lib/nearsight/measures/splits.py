@@ -55,7 +55,7 @@ def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:
     Raises ValueError for fewer than two blocks or seeds, or unequal shapes.
     Cost: (networks)^2/2 passes over the outputs.
     """
-    _labelled(outputs, "outputs")
+    check_labelled(outputs, "outputs")
     shapes = {tuple(checks.points(output, f"outputs[{label}]").shape) for label, output in outputs.items()}
     for label, output in outputs.items():
         checks.same_device(next(iter(outputs.values())), output, "the first of outputs", f"outputs[{label}]")
@@ -83,7 +83,7 @@ def pair_mean(values: Mapping[tuple[int, int], Tensor | float]) -> Estimate:
 
     Pairs that share a block share a network, so that the error leaves out one block, not one pair, at a time.
     """
-    _labelled(values, "values")
+    check_labelled(values, "values")
     if not values or any(first == second for first, second in values):
         raise ValueError(f"pairs {list(values)}; expected at least one pair (i, j) of different blocks.")
     numbers = {pair: checks.numbers(value, f"values[{pair}]") for pair, value in values.items()}
@@ -162,7 +162,7 @@ def _differing(first: tuple[int, int], second: tuple[int, int]) -> str:
     return "data" if first_seed == second_seed else "both"
 
 
-def _labelled(values: Mapping, name: str) -> None:
+def check_labelled(values: Mapping, name: str) -> None:
     """Raise TypeError unless the keys are pairs of what tells blocks or seeds apart."""
     for label in checks.instance(values, name, Mapping, "a dict by pairs such as (0, 1)"):
         if not isinstance(label, tuple) or len(label) != 2:
