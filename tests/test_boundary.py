@@ -64,7 +64,7 @@ def valid() -> dict:
     called = dict(x=x, sigma=0.5)
     preference = measures.Preference(0.6, 50, 0, 50.0, measures.Deal(30, 25.0, 0.1, 0.1, 0.9, 12.5, "exact"), 0.1)
     kept = networks.DepthUNet(1, 4)
-    unet = networks.UNet(8, (1, 1), 3)
+    unet, attention = networks.UNet(8, (1, 1), 3), networks.AttentionUNet(8, (1, 1))
     transformer = networks.TokenTransformer(3, 2, 4, 1, 1, 4)
     token = networks.TokenDenoiser(transformer, noise.vp_sigmas(40))
     strings_x = torch.rand(2, 2, 3)
@@ -155,6 +155,12 @@ def valid() -> dict:
         "nearsight.datasets.on_ring": (datasets.on_ring, dict(angles=torch.tensor([0.0, 1.0]), radius=2.0)),
         "nearsight.datasets.ring": (datasets.ring, dict(n=4, radius=2.0, turn=0.1, generator=seeded())),
         "nearsight.datasets.ring_split": (datasets.ring_split, dict(n=4, radius=2.0, turn=0.1, generator=seeded())),
+        "nearsight.networks.AttentionUNet": (networks.AttentionUNet, dict(channels=8, multipliers=(1, 1))),
+        "nearsight.networks.AttentionUNet()": (attention, dict(x_vp=images, t=torch.zeros(2))),
+        "nearsight.networks.EpsilonDenoiser": (networks.EpsilonDenoiser, dict(network=attention,
+                                                                              sigmas=noise.vp_sigmas(40))),
+        "nearsight.networks.EpsilonDenoiser()": (networks.EpsilonDenoiser(attention, noise.vp_sigmas(40)), dict(
+            x=images, sigma=0.5)),
         "nearsight.networks.MLP": (networks.MLP, dict(dimension=2, width=4, layers=1)),
         "nearsight.networks.MLP()": (networks.MLP(2, 4, 1), dict(x=x, c_noise=torch.zeros(3))),
         "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False)),

@@ -1,13 +1,17 @@
 """Networks that learn to denoise: raw networks, and what turns each into a denoiser(x, sigma).
 
-A raw network F(c_in x, c_noise) knows nothing of noise levels or units; `Preconditioned` and `TokenDenoiser` give it
-both. The result is a torch Module and a denoiser at once: what trains it and what measures it see the same object.
+A raw network F(c_in x, c_noise) knows nothing of noise levels or units; `Preconditioned`, `TokenDenoiser` and
+`EpsilonDenoiser` give it both. The result is a torch Module and a denoiser at once: what trains it and what measures it
+see the same object.
 """
 
+from nearsight.networks.attention_unet import AttentionUNet
+from nearsight.networks.chain import EpsilonDenoiser
 from nearsight.networks.depth_unet import DepthUNet, bypassed, solve_width
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.transformer import TokenDenoiser, TokenTransformer
 from nearsight.networks.unet import UNet
 
-__all__ = ["MLP", "DepthUNet", "Preconditioned", "TokenDenoiser", "TokenTransformer", "UNet", "bypassed", "solve_width"]
+__all__ = ["MLP", "AttentionUNet", "DepthUNet", "EpsilonDenoiser", "Preconditioned", "TokenDenoiser", "TokenTransformer",
+           "UNet", "bypassed", "solve_width"]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nearsight import checks
 from nearsight.networks.blocks import check_raw, fourier
-from nearsight.noise import alpha_bar_of_sigma, vp_time
+from nearsight.networks.chain import OnChain
 
 
 class TokenTransformer(nn.Module):
@@ -49,7 +49,7 @@ class TokenTransformer(nn.Module):
         return self.last(self.norm(self.layers(h)))
 
 
-class TokenDenoiser(nn.Module):
+class TokenDenoiser(OnChain):
     """The denoiser of a raw token network: posterior probabilities E[y | x] of the one-hot strings y [B, L, q].
 
         D(x, sigma) = softmax F(x / sqrt(1 + sigma^2), t(sigma))
@@ -60,28 +60,9 @@ class TokenDenoiser(nn.Module):
     Cost: one call of the network.
     """
 
-    def __init__(self, network: nn.Module, sigmas: Tensor):
-        super().__init__()
-        self.network = checks.instance(network, "network", nn.Module, "a torch.nn.Module")
-        self.grid = self.sigmas = checks.grid(sigmas, falling=True).clone()
-
-    def _apply(self, fn, recurse: bool = True):
-        """Follow the weights to another device, where no copy of the grid is then made a call.
-
-        A buffer would lose its digits when the weights are cast, and could not follow to a device without float64.
-        """
-        super()._apply(fn, recurse)
-        device = next(self.parameters()).device
-        self.sigmas = self.grid.to(checks.widest_float(device)).to(device)
-        return self
-
     def log_probabilities(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Logarithms of the probabilities, [B, L, q], for divergences without clipping."""
-        level = checks.unread_noise_level(sigma, x)
-        weights = next(self.parameters()).dtype
-        x_vp = (x * alpha_bar_of_sigma(level).sqrt()).to(weights)
-        time = vp_time(level.flatten(), self.sigmas).expand(len(x)).to(weights)
-        return self.network(x_vp, time).to(x.dtype).log_softmax(-1)
+        return self.network(*self.on_chain(x, checks.unread_noise_level(sigma, x))).to(x.dtype).log_softmax(-1)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         return self.log_probabilities(x, sigma).exp()
