@@ -27,8 +27,28 @@ from nearsight.flow import (
     state_distance,
 )
 from nearsight.gaussian import fit, one_step, sampler_map
-from nearsight.measures import ddpm_weight, gap_band, membership, pair_mean, prediction_cosine, weighted_loss
-from nearsight.networks import MLP, Preconditioned, TokenDenoiser, TokenTransformer, UNet
+from nearsight.measures import (
+    ddpm_weight,
+    family_preference,
+    flat_minimum,
+    gap_band,
+    membership,
+    moment_ladder,
+    own_other,
+    pair_mean,
+    prediction_cosine,
+    proximity_curve,
+    weighted_loss,
+)
+from nearsight.networks import (
+    MLP,
+    AttentionUNet,
+    EpsilonDenoiser,
+    Preconditioned,
+    TokenDenoiser,
+    TokenTransformer,
+    UNet,
+)
 from nearsight.noise import vp_sigmas
 
 DATA = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
@@ -100,6 +120,7 @@ def images(count: int = 2):
 @pytest.mark.parametrize("network, given", [
     (lambda: Preconditioned(UNet(8, (1, 1), classes=3)), images()),
     (lambda: Preconditioned(UNet(8, (1, 1), classes=3)), images()[:2]),
+    (lambda: EpsilonDenoiser(AttentionUNet(8, (1, 1)), vp_sigmas(40)), images()[:2]),
     (lambda: TokenDenoiser(TokenTransformer(3, 2, 4, 1, 1, 4), vp_sigmas(40)), (torch.rand(2, 2, 3), torch.rand(2) + 0.5))])
 def test_a_network_does_not_wait_for_the_host(network, given):
     network = network()
@@ -126,6 +147,15 @@ def wiener(x, sigma):
     return x / (1 + sigma**2)
 
 
+MANY_POINTS = torch.randn(4, 40, 2, generator=torch.Generator().manual_seed(4))
+KINDS = torch.arange(80) % 2
+
+
+def many(on):
+    """Two models' samples and their training sets."""
+    return [on(points) for points in MANY_POINTS]
+
+
 # What a caller may hand over with data on an accelerator and a grid, weights or curves from wherever they were made.
 ON_ONE_DEVICE = {
     "gap_map": lambda on: gap_map(wiener, on(DATA), 0.5, on(NODES), WEIGHTS, pixels=3).gap,
@@ -148,8 +178,21 @@ ON_ONE_DEVICE = {
                                          weights=WEIGHTS).gap,
     "gap, sigmas": lambda on: generalization_gap(wiener, on(DATA), on(DATA + 1), edm_sigmas(3), noise=on(NODES)[:,
         None]).sigmas,
+    "flat_minimum": lambda on: flat_minimum(on(ERRORS)).within,
     "sample": lambda on: sample(wiener, on(DATA), on(edm_sigmas(3))),
     "sampler_map": lambda on: sampler_map(on(ERRORS[0]), on(edm_sigmas(3))).gain,
+}
+
+
+# What takes float64, or a kernel, that only a real accelerator has.
+ON_CUDA = {
+    "proximity_curve": lambda on: proximity_curve(on(DATA), on(DATA), on(DATA + 1), [2, 4]).preference,
+    "own_other in strata": lambda on: torch.tensor(own_other(*many(on), on(KINDS)).interval()),
+    "family_preference": lambda on: torch.tensor(family_preference(
+        {(block, 0): nearest(*many(on)[1:3], k=20).index for block in range(2)}, on(KINDS[:40]), torch.Generator(),
+        9).p_value),
+    "moment_ladder": lambda on: torch.stack([law.sample(on(DATA), on(ERRORS[0] - 1)) for law in moment_ladder(
+        on(MANY_POINTS[0]), on(KINDS[:40]), on(MANY_POINTS[1]), on(KINDS[40:])).values()]),
 }
 
 
@@ -162,9 +205,9 @@ def test_nothing_mixes_devices(name):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("name", ON_ONE_DEVICE)
+@pytest.mark.parametrize("name", [*ON_ONE_DEVICE, *ON_CUDA])
 def test_nothing_mixes_devices_on_cuda(name):
-    call = ON_ONE_DEVICE[name]
+    call = (ON_ONE_DEVICE | ON_CUDA)[name]
     torch.testing.assert_close(call(lambda tensor: tensor.cuda()).cpu(), call(lambda tensor: tensor), rtol=1e-4, atol=1e-5)
 
 

@@ -57,9 +57,9 @@ def proximity_curve(samples: Tensor, train: Tensor, holdout: Tensor, sizes: Sequ
 
         Var = 1/4 2n/(2n - 1) (sum_j c_j^2 - m^2/(2n)) / m^2
 
-    from which the interval is made, as in `proximity_bias`, whose preference it has at h = n. The halves that are kept
-    hold h images each only on average; exactly h of each would give an excess over 1/2 that is larger by its 2h-th part
-    (1/(2h), so 3 % at h = 16).
+    from which the interval is made, as in `proximity_bias`, whose preference it has at h = n. What is kept of a half is h
+    images on average; exactly h of each would give an excess over 1/2 that is larger by about its 2h-th part, 3 % of it
+    at h = 16, and no linear statistic.
 
     Raises ValueError for halves that differ in size and for sizes outside 1 ... n.
     Cost: one call of `nearest` that ranks all 2n images, and (number of sizes) m n. Source: study 4; derived here.
