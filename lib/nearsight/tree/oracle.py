@@ -66,7 +66,8 @@ class TreeDenoiser:
         if len(x):
             checks.points(x, "x")
         variance = checks.noise_level(sigma, x).reshape(-1).expand(len(x)).square()
-        precision = 1 / variance.clamp(min=torch.finfo(variance.dtype).tiny)
+        tiny = torch.finfo(variance.dtype).tiny
+        precision = 1 / variance.clamp(tiny, 1 / tiny)  # never 0 nor infinite, since 0 times infinity is no number
         propagation = self._propagation.to(x.device)
         count = max(1, _LARGEST_TEMPORARY // propagation.widest)
         blocks = [[propagation.from_left_to_right(nodes).to(x.dtype)

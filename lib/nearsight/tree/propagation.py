@@ -83,33 +83,33 @@ class Propagation:
         posterior = fit.log_softmax(0) if logs else fit.softmax(0)
         found = [posterior[:, None]]
         if self.level:
-            joint = _times(posterior[:, None, None], shares.pop(), logs)  # [root token, token, nodes, B]
+            joint = _joint(found[-1], *shares.pop(), logs)  # [root token, token, nodes, B]
             found.append(joint.logsumexp(0) if logs else joint.sum(0))
         while shares:
-            joint = _times(found[-1][:, None], shares.pop(), logs).flatten(0, 1).flatten(1)  # [rules, nodes B]
+            joint = _joint(found[-1], *shares.pop(), logs).flatten(0, 1).flatten(1)  # [rules, nodes B]
             if logs:
                 never = torch.full_like(joint[:1], -torch.inf)
                 children = torch.cat([joint, never])[self.rules_of_child].logsumexp(1)
             else:
                 children = self.children.T @ joint
-            found.append(children.reshape(self.vocabulary, -1, len(x)))
+            found.append(children.reshape(self.vocabulary, 2 * found[-1].shape[1], len(x)))
         return found
 
     def from_left_to_right(self, nodes: Tensor) -> Tensor:
         """Nodes [q, 2^d, B] of this module as the rest of the world has them, [B, 2^d, q]."""
         return nodes[:, self.orders[nodes.shape[1].bit_length() - 1]].permute(2, 1, 0)
 
-    def _up(self, x: Tensor, precision: Tensor, logs: bool) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Fit of the root, and the shares of the rules at every node, leaves first: [parent, rule, nodes, B]."""
+    def _up(self, x: Tensor, precision: Tensor, logs: bool) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """Fit of the root, and for every depth, leaves first, how the rules share in the fit of their parent."""
         q, columns = self.vocabulary, len(x)
         leaves = x.permute(2, 1, 0).contiguous()[:, self.orders[-1]]
         # What all tokens of a place have in common changes no posterior, and would cost digits.
         score = leaves - leaves.amax(0)
         rest, shares = torch.zeros_like(score), []
         for depth in reversed(range(self.level, self.depth)):
-            shape = q, -1, 2**depth, columns
-            scores = (self.children @ score.reshape(2 * q, -1)).view(shape)
-            rests = torch.addmm(self.log_rules[:, None], self.children, rest.reshape(2 * q, -1)).view(shape)
+            shape = q, len(self.log_rules) // q, 2**depth, columns
+            scores = (self.children @ score.reshape(2 * q, 2**depth * columns)).view(shape)
+            rests = torch.addmm(self.log_rules[:, None], self.children, rest.reshape(2 * q, 2**depth * columns)).view(shape)
             score, rest, share = _gathered(scores, rests, precision, logs)
             shares.append(share)
         if self.level:
@@ -119,20 +119,24 @@ class Propagation:
         return score.sum(1), rest.sum(1), shares
 
 
-def _gathered(scores: Tensor, rests: Tensor, precision: Tensor, logs: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit of each parent [parent, nodes, B] to what lies below it, and the share of each rule in that, from the fits of
-    its rules [parent, rule, nodes, B]."""
-    score = scores.amax(1)
-    terms = torch.addcmul(rests, scores - score[:, None], precision)
-    top = terms.amax(1, keepdim=True)
-    weights = (terms - top).exp()
-    total = weights.sum(1, keepdim=True)
-    rest = top + total.log()
-    return score, rest[:, 0], terms - rest if logs else weights * total.reciprocal()
+def _gathered(scores: Tensor, rests: Tensor, precision: Tensor, logs: bool) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Fit of each parent [parent, nodes, B] to what lies below it, from the fits of its rules [parent, rule, nodes, B],
+    which are overwritten; and the weights of the rules with their total, or the logarithms of both.
+
+    What is subtracted here is added again above, so that a gradient need not pass through the maxima.
+    """
+    score = scores.detach().amax(1)
+    terms = rests.addcmul_(scores.sub_(score[:, None]), precision)
+    top = terms.detach().amax(1)
+    weights = terms.sub_(top[:, None]).exp()
+    total = weights.sum(1)
+    log_total = total.log()
+    return score, top + log_total, (terms, log_total) if logs else (weights, total)
 
 
-def _times(first: Tensor, second: Tensor, logs: bool) -> Tensor:
-    return first + second if logs else first * second
+def _joint(posterior: Tensor, weights: Tensor, total: Tensor, logs: bool) -> Tensor:
+    """Posterior of each parent together with its rule, [parent, rule, nodes, B]; logarithms where these are given."""
+    return weights + (posterior - total)[:, None] if logs else weights * (posterior / total)[:, None]
 
 
 def _lists(sides: Tensor, count: int) -> Tensor:
