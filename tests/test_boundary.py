@@ -16,12 +16,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nearsight import datasets, flow, gaussian, measures, networks, noise, quadrature, randomness, shares, training
+from nearsight import datasets, flow, gaussian, measures, networks, noise, quadrature, randomness, shares, training, tree
 from torch.distributions import MultivariateNormal
 
 LIBRARY = Path(nearsight.__file__).parent
 PACKAGES = ("nearsight", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks", "nearsight.training",
-            "nearsight.measures", "nearsight.flow", "nearsight.denoisers")
+            "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree")
 MODULES = (noise, shares, quadrature, randomness)
 
 NASTY = [None, True, "three", b"", object(), {}, [], [1.0, 2.0], [[1.0, 2.0], [3.0, "x"]], (0, 1), 0, -1, 1, 2.5, -0.5,
@@ -58,6 +58,8 @@ def valid() -> dict:
     spectrum = torch.tensor([1.0, 2.0, 3.0])
     errors = torch.rand(2, 4, generator=seeded()) + 1
     tokens = torch.tensor([[0, 1], [1, 1], [2, 0], [0, 1], [2, 2]])
+    grammar = tree.Grammar.random(3, 1, 2)
+    oracle = grammar.denoiser(1)
     images = torch.randn(2, 1, 8, 8, generator=seeded())
     mlp = networks.Preconditioned(networks.MLP(2, 4, 1))
     config = training.Training(snapshots=(1, 2), batch=2)
@@ -161,6 +163,18 @@ def valid() -> dict:
                                                                               sigmas=noise.vp_sigmas(40))),
         "nearsight.networks.EpsilonDenoiser()": (networks.EpsilonDenoiser(attention, noise.vp_sigmas(40)), dict(
             x=images, sigma=0.5)),
+        "nearsight.tree.Grammar": (tree.Grammar, dict(transitions=torch.full((2, 2, 2), 0.25), depth=2)),
+        "nearsight.tree.Grammar.random": (tree.Grammar.random, dict(vocabulary=3, depth=2, rules=2, spread=1.0, seed=0)),
+        "nearsight.tree.Grammar.sample": (grammar.sample, dict(n=3, generator=seeded(), level=1)),
+        "nearsight.tree.Grammar.denoiser": (grammar.denoiser, dict(level=1)),
+        "nearsight.tree.Grammar.denoiser()": (oracle, dict(x=strings_x, sigma=0.5)),
+        "nearsight.tree.Grammar.denoiser().log_probabilities": (oracle.log_probabilities, dict(x=strings_x, sigma=0.5)),
+        "nearsight.tree.Grammar.denoiser().node_probabilities": (oracle.node_probabilities, dict(x=strings_x, sigma=0.5)),
+        "nearsight.tree.Grammar.parse": (grammar.parse, dict(tokens=tokens)),
+        "nearsight.tree.Grammar.counted": (grammar.counted, dict(tokens=grammar.sample(4, seeded()))),
+        "nearsight.tree.Grammar.log_prob": (grammar.log_prob, dict(tokens=tokens, level=1)),
+        "nearsight.tree.Grammar.path_matrices": (grammar.path_matrices, dict(level=1)),
+        "nearsight.tree.Grammar.information": (grammar.information, dict(level=1)),
         "nearsight.networks.MLP": (networks.MLP, dict(dimension=2, width=4, layers=1)),
         "nearsight.networks.MLP()": (networks.MLP(2, 4, 1), dict(x=x, c_noise=torch.zeros(3))),
         "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False)),

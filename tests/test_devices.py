@@ -50,6 +50,7 @@ from nearsight.networks import (
     UNet,
 )
 from nearsight.noise import vp_sigmas
+from nearsight.tree import Grammar
 
 DATA = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
 
@@ -107,6 +108,7 @@ def test_errors_and_gaps_are_measured_where_there_is_no_float64(no_float64):
 @pytest.mark.parametrize("call", [
     lambda x: EmpiricalDenoiser(x), lambda x: GaussianDenoiser(x[0], x[:2]), lambda x: RingDenoiser(1.0)(x, 1.0),
     lambda x: nearest(x, x), lambda x: proximity_bias(x, x, x), lambda x: fit(x), lambda x: one_step(x, 0.5),
+    lambda x: Grammar.random(2, 1, 2).denoiser()(x.view(2, 2, 2), 0.5), lambda x: Grammar(x.view(2, 2, 2), 1),
     lambda x: sampler_map(x[0].abs(), [1.0, 0.0]), lambda x: state_distance(x, 1.0, 1.0), lambda x: ddpm_weight(x[0])])
 def test_what_is_exact_says_that_it_needs_float64(call, no_float64):
     with elsewhere(), pytest.raises(TypeError, match=r"no float64; expected a device that has it.*try the same on data.cpu"):
@@ -180,6 +182,11 @@ ON_ONE_DEVICE = {
         None]).sigmas,
     "flat_minimum": lambda on: flat_minimum(on(ERRORS)).within,
     "sample": lambda on: sample(wiener, on(DATA), on(edm_sigmas(3))),
+    "Grammar": lambda on: Grammar.random(2, 1, 2).denoiser(1)(on(DATA.view(2, 2, 2)), on(ERRORS[:, 0])),
+    "Grammar's logarithms": lambda on: Grammar.random(2, 1, 2).denoiser().log_probabilities(on(DATA.view(2, 2, 2)), 0.5),
+    "Grammar's parents": lambda on: Grammar.random(2, 1, 2).parse(on(DATA.long().clamp(0, 1))).parents[0],
+    "Grammar's probability": lambda on: Grammar.random(2, 1, 2).log_prob(on(DATA.long().clamp(0, 1))),
+    "Grammar's counts": lambda on: Grammar.random(2, 1, 2).counted(on(torch.zeros(0, 2).long())).transitions,
     "sampler_map": lambda on: sampler_map(on(ERRORS[0]), on(edm_sigmas(3))).gain,
 }
 

@@ -57,7 +57,7 @@ def test_the_readme_shows_the_floors_as_they_are():
     assert shown == [tuple(name for name in floor if name in there) for floor in (*FLOORS, BESIDE)]
 
 
-@pytest.mark.parametrize("name", ["gaussian", "shares", "datasets", "networks", "training", "measures"])
+@pytest.mark.parametrize("name", ["gaussian", "tree", "shares", "datasets", "networks", "training", "measures"])
 def test_what_others_write_against_is_importable(name):
     assert getattr(__import__(f"nearsight.{name}"), name)
     assert all(getattr(nearsight, public) for public in nearsight.__all__)

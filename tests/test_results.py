@@ -35,6 +35,7 @@ from nearsight.measures import (
 )
 from nearsight.measures.preference import Preference
 from nearsight.shares import corrected, flips
+from nearsight.tree import Grammar
 
 ELSEWHERE = ("nearsight.records", "nearsight.studies", "nearsight.__main__")  # records show themselves
 
@@ -66,7 +67,8 @@ def examples():
         gaussian.expected_divergences(spectrum, 100), gaussian.expected_errors(spectrum, 100, 0.1),
         gaussian.proportional_limits(9.7), disjoint_splits(100, 20, 4), fashion_mnist("report"),
         disjoint_blocks(torch.randint(4, (90, 8), generator=generator), 20, 3),
-        FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3),
+        FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3), Grammar.random(),
+        Grammar.random().parse(torch.randint(6, (90, 16), generator=generator)),
     ]
     return {type(result).__name__: result for result in results}
 
@@ -143,6 +145,9 @@ def test_lines_of_counted_results():
     novel = int(EXAMPLES["TokenBlocks"].novel.sum())
     assert repr(EXAMPLES["TokenBlocks"]) == ("TokenBlocks(3 blocks, 20 strings a block, 8 tokens a string, "
                                              f"30 strings held out, {novel} of them novel)")
+    assert repr(EXAMPLES["Grammar"]) == "Grammar(6 tokens, depth = 4, 24 rules)"
+    parse = EXAMPLES["Parse"]
+    assert repr(parse) == f"Parse(90 strings, 4 levels, {int(parse.valid.sum())} of the language)"
     assert repr(EXAMPLES["Images"]) == "Images(1024 images, shape = [1, 28, 28], 10 classes)"
 
 

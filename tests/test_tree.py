@@ -39,7 +39,8 @@ def slow_recipe(q, rules, spread, seed):
     return table
 
 
-@pytest.mark.parametrize("q, rules, spread, seed", [(6, 4, 1.0, 0), (6, 4, 1.0, 7), (5, 5, 2.0, 1), (2, 1, 0.0, 3), (1, 1, 1.0, 0)])
+@pytest.mark.parametrize("q, rules, spread, seed", [(6, 4, 1.0, 0), (6, 4, 1.0, 7), (5, 5, 2.0, 1), (2, 1, 0.0, 3),
+                                                    (1, 1, 1.0, 0)])
 def test_a_random_grammar_follows_the_recipe_and_leaves_global_generators_alone(q, rules, spread, seed):
     state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     grammar = Grammar.random(q, 3, rules, spread, seed)

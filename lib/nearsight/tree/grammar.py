@@ -128,7 +128,7 @@ class Grammar(Readable):
         Raises for tokens as `parse` does, but takes ambiguous grammars. Cost as for one call of the denoiser.
         """
         parsing.check_tokens(tokens, self.vocabulary, self.depth)
-        return laws.log_probability(self.transitions.to(tokens.device), self.depth, self._level(level), tokens)
+        return laws.log_probability(self.transitions, self.depth, self._level(level), tokens)
 
     def strings(self) -> Tensor:
         """All strings of the language [n, L], int64, in lexicographic order; ValueError above 2^25 tokens in all."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
@@ -28,12 +30,12 @@ def draw(transitions: Tensor, depth: int, level: int, n: int, generator: Generat
 def log_probability(transitions: Tensor, depth: int, level: int, tokens: Tensor) -> Tensor:
     """ln P_level(string) [B] of tokens [B, 2^depth]: the fit of the root without noise, where it is perfect."""
     q = len(transitions)
-    propagation = Propagation(transitions, depth, level)
-    found = [transitions.new_empty(0)]
+    propagation = Propagation(transitions, depth, level).to(tokens.device)
+    found = []
     for block in tokens.split(max(1, _LARGEST_TEMPORARY // propagation.widest)):
         strings = one_hot(block.long(), q).to(transitions.dtype)
         score, rest = propagation.root(strings, strings.new_full((len(block),), 1e300))
-        found.append(torch.where(score == 0, rest, -torch.inf).logsumexp(0) - transitions.new_tensor(q).log())
+        found.append(torch.where(score == 0, rest, -torch.inf).logsumexp(0) - math.log(q))
     return torch.cat(found)
 
 

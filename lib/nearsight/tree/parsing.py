@@ -38,8 +38,8 @@ class Parse(Readable):
 
 def parse(transitions: Tensor, depth: int, tokens: Tensor) -> Parse:
     """The trees of strings [B, 2^depth]. Cost: two look-ups a node. Raises ValueError for an ambiguous grammar."""
-    parent_of = parent_table(transitions).to(tokens.device)
     levels = [check_tokens(tokens, len(transitions), depth).long()]
+    parent_of = parent_table(transitions).to(tokens.device)
     for _ in range(depth):
         levels.append(parent_of[levels[-1][:, 0::2], levels[-1][:, 1::2]])
     return Parse(tuple(reversed(levels[1:])))
