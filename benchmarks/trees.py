@@ -26,40 +26,41 @@ def textbook(transitions, x, sigma):
     return (down + up[-1]).softmax(-1)
 
 
-def seconds(call):
-    """Median processor time of `call` after a warm-up, and its range: on one thread it is the wall time, less what others
-    take of the machine."""
-    call()
-    times = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    times.sort()
-    return times[len(times) // 2], times[0], times[-1]
+def seconds(*calls):
+    """Median processor time of each call after a warm-up, [calls], taken in turn so that all meet the same machine.
+
+    On one thread it is the wall time, less what others take of the machine.
+    """
+    times = torch.zeros(REPEATS + 1, len(calls), dtype=torch.float64)
+    for row in times:
+        for place, call in enumerate(calls):
+            start = time.process_time()
+            call()
+            row[place] = time.process_time() - start
+    return times[1:].median(0).values.tolist()
 
 
 def main():
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
-    grammar, denoiser = Grammar.random(), Grammar.random().denoiser()
-    print(f"torch {torch.__version__}, one thread; vocabulary 6, depth 4, 24 rules; median of {REPEATS} (least, most)")
-    for count in (16, 64, 256, 4096):
+    grammar = Grammar.random()
+    levels = [grammar.denoiser(level) for level in range(5)]
+    print(f"torch {torch.__version__}, one thread; vocabulary 6, depth 4, 24 rules; median of {REPEATS}, microseconds")
+    for count in (16, 64, 256, 1024, 4096):
         x = torch.randn(count, 16, 6, dtype=torch.float64, generator=generator)
-        mine = seconds(lambda: denoiser(x, 0.5))
-        # In blocks that fit the caches, which is the best that can be done for it.
-        peer = seconds(lambda: [textbook(grammar.transitions, block, 0.5) for block in x.split(64)])
-        print(f"  {count:5} strings: {1e6 * mine[0] / count:6.2f} us a string ({1e6 * mine[1] / count:.2f}, "
-              f"{1e6 * mine[2] / count:.2f}), textbook {1e6 * peer[0] / count:.1f} us: {peer[0] / mine[0]:.1f} times faster")
-    for level in range(1, 5):
-        mine = seconds(lambda: grammar.denoiser(level)(x, 0.5))
-        print(f"  level {level}: {1e6 * mine[0] / count:.2f} us a string")
-    mine = seconds(lambda: denoiser.log_probabilities(x, 0.5))
-    print(f"  logarithms: {1e6 * mine[0] / count:.2f} us a string")
-    for depth in range(1, 11):
-        x = torch.randn(2**16 // 2**depth, 2**depth, 6, dtype=torch.float64, generator=generator)
-        mine = seconds(lambda: Grammar(grammar.transitions, depth).denoiser()(x, 0.5))
-        print(f"  depth {depth:2}: {1e6 * mine[0] / 2**16:.3f} us a leaf")
+        # The textbook gets blocks that fit the caches, which is the best that can be done for it.
+        mine, peer = seconds(lambda: levels[0](x, 0.5),
+                             lambda: [textbook(grammar.transitions, block, 0.5) for block in x.split(64)])
+        print(f"  {count:5} strings: {1e6 * mine / count:6.2f} a string, textbook {1e6 * peer / count:6.1f}: "
+              f"{peer / mine:.1f} times faster")
+    costs = seconds(*[lambda denoiser=denoiser: denoiser(x, 0.5) for denoiser in levels],
+                    lambda: levels[0].log_probabilities(x, 0.5))
+    print("  a string at levels 0 .. 4: " + ", ".join(f"{1e6 * cost / count:.2f}" for cost in costs[:-1])
+          + f"; logarithms at level 0: {1e6 * costs[-1] / count:.2f}")
+    events = [torch.randn(2**(18 - depth), 2**depth, 6, dtype=torch.float64, generator=generator) for depth in range(1, 11)]
+    denoisers = [Grammar(grammar.transitions, depth).denoiser() for depth in range(1, 11)]
+    costs = seconds(*[lambda denoiser=denoiser, x=x: denoiser(x, 0.5) for denoiser, x in zip(denoisers, events)])
+    print("  a leaf at depths 1 .. 10: " + ", ".join(f"{1e6 * cost / 2**18:.3f}" for cost in costs))
 
 
 if __name__ == "__main__":

@@ -233,6 +233,8 @@ M = GRAMMAR.transitions
     (lambda: Grammar(M * (1 + 2e-6), 4), ValueError, "sum to 1 .. 1.*try M /"),
     (lambda: Grammar(M.long(), 4), TypeError, "expected floating point"),
     (lambda: Grammar(M, 0), ValueError, "depth is 0; expected a whole number >= 1"),
+    (lambda: Grammar(M, 31), ValueError, "depth is 31; expected 1 to 30"),
+    (lambda: Grammar(M, 12).strings(), ValueError, "inf trees of 4096 leaves; expected at most"),
     (lambda: Grammar.random(rules=7), ValueError, "rules is 7; expected 1 to 6"),
     (lambda: Grammar.random(rules=0), ValueError, "rules is 0; expected a whole number >= 1"),
     (lambda: Grammar.random(seed=-1), ValueError, "seed is -1; expected 0 to"),

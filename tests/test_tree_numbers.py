@@ -173,7 +173,8 @@ def test_the_area_law():
     area = torch.trapezoid(torch.stack(errors), rates) / 2 + errors[0] * rates[0] / 2
     assert float(area) == pytest.approx(SHALLOW.entropy(), rel=0.03)
     for level, distance in enumerate(distances, start=1):
-        assert float(torch.trapezoid(torch.stack(distance), rates) / 2) == pytest.approx(SHALLOW.information(level), rel=0.03)
+        area = torch.trapezoid(torch.stack(distance), rates) / 2
+        assert float(area) == pytest.approx(SHALLOW.information(level), rel=0.03)
 
 
 # Chains

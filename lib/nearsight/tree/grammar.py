@@ -15,6 +15,7 @@ from nearsight.tree.oracle import TreeDenoiser
 from nearsight.tree.parsing import Parse
 from nearsight.tree.propagation import path_matrices
 
+_DEEPEST = 30  # the list of leaves of a deeper tree would fill the memory of any machine
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grammar(Readable):
@@ -27,7 +28,7 @@ class Grammar(Readable):
     has one tree. Methods that need this say so; the denoiser does not.
 
     M is kept as float64, as it is. Raises TypeError or ValueError unless it is [q, q, q], finite, >= 0 and sums to 1
-    within 1e-6 for each parent, and for depth < 1.
+    within 1e-6 for each parent, and for a depth outside 1 .. 30.
     """
 
     transitions: Tensor
@@ -42,8 +43,11 @@ class Grammar(Readable):
         if not (low >= 0 and high < torch.inf) or (sums - 1).abs().max() > 1e-6:
             raise ValueError(f"transitions run from {low:g} to {high:g} and sum to {sums.min():g} .. {sums.max():g}; "
                              "expected shares >= 0 that sum to 1 for each parent: try M / M.sum((1, 2), keepdim=True).")
+        depth = checks.count(self.depth, "depth")
+        if depth > _DEEPEST:
+            raise ValueError(f"depth is {depth}; expected 1 to {_DEEPEST}: a tree has 2^depth leaves.")
         object.__setattr__(self, "transitions", given.detach().double().clone())
-        object.__setattr__(self, "depth", checks.count(self.depth, "depth"))
+        object.__setattr__(self, "depth", depth)
 
     def _pairs(self) -> dict[str, object]:
         return {"tokens": self.vocabulary, "depth": str(self.depth), "rules": int((self.transitions > 0).sum())}

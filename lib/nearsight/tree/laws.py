@@ -39,13 +39,12 @@ def log_probability(transitions: Tensor, depth: int, level: int, tokens: Tensor)
     return torch.cat(found)
 
 
-def derivations(transitions: Tensor, depth: int) -> int:
-    """How many trees there are: as many as strings, where a string has one tree."""
-    parents, lefts, rights = (index.tolist() for index in transitions.nonzero(as_tuple=True))
-    below = [1] * len(transitions)
+def trees(transitions: Tensor, depth: int) -> float:
+    """How many trees there are: as many as strings, where a string has one tree; inf above 1e308."""
+    below = [1.0] * len(transitions)
     for _ in range(depth):
-        above = [0] * len(transitions)
-        for parent, left, right in zip(parents, lefts, rights):
+        above = [0.0] * len(transitions)
+        for parent, left, right in transitions.nonzero().tolist():
             above[parent] += below[left] * below[right]
         below = above
     return sum(below)
@@ -53,7 +52,7 @@ def derivations(transitions: Tensor, depth: int) -> int:
 
 def language(transitions: Tensor, depth: int) -> Tensor:
     """All strings with a positive probability [n, 2^depth], in lexicographic order."""
-    count = derivations(transitions, depth)
+    count = trees(transitions, depth)
     if count * 2**depth > _LARGEST_LANGUAGE:
         raise ValueError(f"the language has {count:.3g} trees of {2**depth} leaves; expected at most {_LARGEST_LANGUAGE} "
                          "tokens in all: try a grammar of less depth, or draws, grammar.sample(n).")

@@ -60,14 +60,14 @@ def counted(transitions: Tensor, depth: int, tokens: Tensor) -> Tensor:
 
 
 def parent_table(transitions: Tensor) -> Tensor:
-    """The parent of each pair of children, -1 for none: [q + 1, q + 1], so that the child -1 looks up the last row, all -1.
-    """
+    """The parent of each pair of children, -1 for none: [q + 1, q + 1], as the child -1 looks up the last row, all -1."""
     derives = transitions > 0
-    if (derives.sum(0) > 1).any():
-        left, right = (derives.sum(0) > 1).nonzero()[0].tolist()
-        raise ValueError(f"the children ({left}, {right}) have {int(derives[:, left, right].sum())} possible parents; "
+    count = derives.sum(0)
+    if count.max() > 1:
+        left, right = (count > 1).nonzero()[0].tolist()
+        raise ValueError(f"the children ({left}, {right}) have {int(count[left, right])} possible parents; "
                          "expected an unambiguous grammar, where a string has one tree: try Grammar.random.")
-    table = torch.where(derives.any(0), derives.int().argmax(0), -1)
+    table = torch.where(count > 0, derives.int().argmax(0), -1)
     return torch.nn.functional.pad(table, (0, 1, 0, 1), value=-1)
 
 

@@ -8,7 +8,7 @@ derivations weigh beside it,
 
 Scores of one-hot strings are whole numbers: ties stay ties, at sigma = 0 too, where precision is as good as infinite.
 The textbook sends messages down as well. Here the way up leaves P(rule | parent, what is below) at each node, and the
-way down only multiplies these into the posterior of the parent: all terms are probabilities, none is divided by.
+way down only multiplies these into the posterior of the parent: sums of positive terms, in which nothing cancels.
 
 Nodes stand in bit-reversed order, in which the left children of a level are its first half and the right ones the other.
 Arrays are [q, nodes, B], so [2q, nodes/2 B] with rows (token, side): a 0/1 matrix adds up the children of each rule.
@@ -140,8 +140,7 @@ def _joint(posterior: Tensor, weights: Tensor, total: Tensor, logs: bool) -> Ten
 
 
 def _lists(sides: Tensor, count: int) -> Tensor:
-    """For each child (token, side) the rules that have it, [2q, most]; the lists are filled up with the rule that never is.
-    """
+    """For each child (token, side) the rules that have it, [2q, most], filled up with a rule that is not there."""
     lists = [(sides == child).any(1).nonzero()[:, 0] for child in range(count)]
     table = torch.full((count, max(map(len, lists))), len(sides), device=sides.device)
     for row, rules in zip(table, lists):
