@@ -160,24 +160,36 @@ def test_calibration_without_table():
 def test_the_area_law():
     """Half the area under the error, over 1/sigma^2, is an entropy; under the distance of two levels, information."""
     generator = seeded()
-    y = one_hot(SHALLOW.sample(4000, generator))
+    y = one_hot(SHALLOW.sample(2000, generator))
     rates = torch.logspace(-3, math.log10(60), 90, dtype=F64)
-    errors, distances = [], [[], [], []]
+    heights = []  # of each string: the error of BP_0, and its distance to BP_1, BP_2, BP_3
     for rate in rates:
         sigma = float(rate) ** -0.5
         x = y + sigma * torch.randn(y.shape, generator=generator, dtype=F64)
         p = SHALLOW.denoiser()(x, sigma)
-        errors.append((y - p).square().sum((1, 2)).mean())
-        for level in (1, 2, 3):
-            distances[level - 1].append((p - SHALLOW.denoiser(level)(x, sigma)).square().sum((1, 2)).mean())
-    area = torch.trapezoid(torch.stack(errors), rates) / 2 + errors[0] * rates[0] / 2
-    assert float(area) == pytest.approx(SHALLOW.entropy(), rel=0.03)
-    for level, distance in enumerate(distances, start=1):
-        area = torch.trapezoid(torch.stack(distance), rates) / 2
-        assert float(area) == pytest.approx(SHALLOW.information(level), rel=0.03)
+        others = [y] + [SHALLOW.denoiser(level)(x, sigma) for level in (1, 2, 3)]
+        heights.append(torch.stack([(other - p).square().sum((1, 2)) for other in others]))
+    areas = torch.trapezoid(torch.stack(heights), rates, dim=0) / 2
+    areas[0] += heights[0][0] * rates[0] / 2  # to the left of the grid, where the error is flat
+    for values, expected in zip(areas, [SHALLOW.entropy(), *map(SHALLOW.information, (1, 2, 3))], strict=True):
+        assert agrees(values, expected, 0.002 * expected)  # the rule's own error
+        assert abs(float(values.mean()) - expected) < 0.03 * expected
 
 
 # Chains
+
+
+@pytest.mark.parametrize("t", [2, 75, 300, 500])
+def test_the_reverse_step_is_that_of_the_published_chain(t):
+    """The posterior of x_(t-1) given x_t and y in variance-preserving terms (Ho et al. 2020, eq. 7), on the same z."""
+    betas = torch.linspace(2e-4, 4e-2, 500, dtype=F64)
+    abar, before, beta = (1 - betas)[:t].prod(), (1 - betas)[:t - 1].prod(), betas[t - 1]
+    _, x = noised(GRAMMAR, 5, t)
+    y, z = GRAMMAR.denoiser()(x, SIGMAS[t]), torch.randn(x.shape, generator=seeded(1), dtype=F64)
+    mean = (before.sqrt() * beta * y + (1 - beta).sqrt() * (1 - before) * abar.sqrt() * x) / (1 - abar)
+    expected = (mean + (beta * (1 - before) / (1 - abar)).sqrt() * z) / before.sqrt()
+    found = sample(GRAMMAR.denoiser(), x, SIGMAS[[t, t - 1]], "ancestral", generator=seeded(1))
+    assert ((found - expected).abs() / (1 + SIGMAS[t])).max() < 1e-12
 
 
 def test_samples_of_the_oracle_are_of_the_language():

@@ -227,7 +227,7 @@ def test_memory_does_not_grow_with_the_batch():
                 self.entries = max(self.entries, result.numel())
             return result
 
-    x = torch.zeros(20_000, 16, 6)
+    x = torch.zeros(8000, 16, 6)
     for level in range(5):
         with Largest() as largest:
             GRAMMAR.denoiser(level).log_probabilities(x, 1.0)

@@ -17,6 +17,7 @@ from nearsight.tree.propagation import path_matrices
 
 _DEEPEST = 30  # the list of leaves of a deeper tree would fill the memory of any machine
 
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Grammar(Readable):
     """A law of strings that hang together as a perfect binary tree does: L = 2^depth leaves, tokens 0 .. q - 1.

@@ -55,7 +55,9 @@ class Propagation:
         self.log_paths = paths.log().permute(1, 2, 0)[..., None]  # [root token, token, nodes, 1]
 
     def to(self, device: torch.device) -> Propagation:
-        """The same tables on another device."""
+        """The same tables on a device."""
+        if self.children.device == device:
+            return self
         moved = object.__new__(Propagation)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
