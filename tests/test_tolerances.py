@@ -28,10 +28,9 @@ def sums(config: Sum, work: Work = Work()):
 
 
 def free(config: Sum, work: Work = Work()):
-    """Of two entries the second is whatever rounding makes of it."""
+    """One array is whatever the machine makes of it: here, something of the number of threads."""
     for stage in sums(config, work):
-        rounding = (stage.arrays["product"].double().sum() * 1e9).frac() if stage.step == 1 else torch.tensor(0.0)
-        yield Stage(stage.step, {"phase": rounding, "product": stage.arrays["product"]})
+        yield Stage(stage.step, {"phase": torch.tensor(0.3 * torch.get_num_threads()), "product": stage.arrays["product"]})
 
 
 RUN = Run("sums", sums, Sum())
@@ -44,12 +43,16 @@ def plain() -> Results:
 
 def test_plain_kernels_are_other_kernels_with_other_threads_in_another_process(plain):
     final = plain.final
-    assert final["plain"] == 1 and final["threads"] == THREADS and "ATEN_CPU_CAPABILITY" not in os.environ
+    assert final["plain"] == 1 and final["threads"] == THREADS
     here = compute(RUN)
     assert here.final["threads"] == 1
-    assert 0 < largest_difference(here.arrays[1, "product"], plain.arrays[1, "product"]) < 1e-5
+    alike = os.environ.get("ATEN_CPU_CAPABILITY") == PLAIN["ATEN_CPU_CAPABILITY"]  # the tests run under plain kernels, too
+    assert alike or here.final["plain"] == 0
+    difference = largest_difference(here.arrays[1, "product"], plain.arrays[1, "product"])
+    assert difference < 1e-5 and (alike or difference > 0)
+    before = dict(os.environ)
     other = compute_plainly(replace(RUN, threads=THREADS), 1)
-    assert other.final["threads"] == 1 and set(PLAIN) > {"MKL_CBWR", "ATEN_CPU_CAPABILITY"}
+    assert other.final["threads"] == 1 and dict(os.environ) == before
 
 
 def results(**arrays) -> Results:
