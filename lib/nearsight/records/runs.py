@@ -14,7 +14,8 @@ A long computation is a generator of stages, a function of a frozen configuratio
 
     SCALES = [Scales("pair", train_pair, smoke=Pair(steps=20), laptop=Pair(), paper=Pair(steps=10**6))]
 
-written in a module of `nearsight.studies`, whose list SCALES is the one place where its sizes are chosen. The rules:
+written in a module of `nearsight.studies`, whose list SCALES is the one place where its sizes are chosen. Where one scale
+takes many runs, such as a network each, the list holds them one by one. The rules:
 
 - Steps rise strictly and end at `config.steps`. What a stage holds is recorded; a stage without arrays only moves the
   progress bar. Yield the first arrays early: a stale record is verified by computing some stages again.
@@ -85,6 +86,11 @@ class Run:
             if not isinstance(getattr(self.config, field, None), int):
                 raise TypeError(f"the configuration of {self.name} has no whole number {field!r}; expected `steps`, "
                                 "the step of the last stage, and `seed`.")
+
+    @property
+    def runs(self) -> list[Run]:
+        """This run: one that is listed by itself."""
+        return [self]
 
     @property
     def standing(self) -> int | tuple[int, ...]:

@@ -3,7 +3,8 @@
 A computation is carried out twice, by the kernels at hand and by plain ones. With Z the largest difference of an array as
 a share of its largest entry, the array has s = -log10 Z significant digits (Sohier et al. 2021, definition 1, for two
 computations and no claim on confidence). One digit is kept in reserve, since two computations are a small sample of all
-machines: the tolerance is 10 Z.
+machines: the tolerance is 10 Z. Of whole numbers that name things, such as the index of a nearest image, Z is the share
+that differs: another name is another thing, however near the number.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ MARGIN = 10.0
 
 ABSENT = torch.empty(0)
 
+NAMES = (torch.int16, torch.int32, torch.int64)
+
 
 def largest_difference(recorded: Tensor, again: Tensor) -> float:
     """Return max |again - recorded| / max |recorded|, over entries that are finite in both: 0 only for equal bits.
+    Of arrays of signed whole numbers, which count or name, return the share of the entries that differ.
 
     inf for another shape or dtype, for NaN or infinities in other places, and where one of the two is ABSENT.
     """
@@ -30,6 +34,8 @@ def largest_difference(recorded: Tensor, again: Tensor) -> float:
         return math.inf
     if torch.equal(_bytes(recorded), _bytes(again)):
         return 0.0
+    if recorded.dtype in NAMES:
+        return float((recorded != again).double().mean())
     old, new = recorded.double(), again.double()
     finite = old.isfinite()
     if not torch.equal(finite, new.isfinite()) or not old[~finite].isclose(new[~finite], equal_nan=True).all():

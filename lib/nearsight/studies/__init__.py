@@ -1,14 +1,14 @@
 """The long computations of the book, a module a study; each lists its sizes in SCALES (see nearsight.records.runs)."""
 
 from nearsight.records.runs import Run
-from nearsight.studies import gaussian_delta, gaussian_networks, miniature, random_rings, ring_networks
+from nearsight.studies import gaussian_delta, gaussian_networks, images, miniature, random_rings, ring_networks
 
-MODULES = (gaussian_delta, gaussian_networks, miniature, random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, images, miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
     """Return the runs of all studies, in the order of their modules."""
-    return [run for module in MODULES for scales in module.SCALES for run in scales.runs]
+    return [run for module in MODULES for listed in module.SCALES for run in listed.runs]
 
 
 def find(name: str) -> Run:
