@@ -153,7 +153,7 @@ def _laptop(name: str, blocks: tuple[int, ...], seeds: tuple[int, ...] = (0,), /
 _FEW = Counts(samples=256)  # where the question is not whose images they are
 SCALES = [
     Run("images-smoke", image_network, ImageNetwork(
-        size=128, blocks=2, channels=8, batch=16, first=20, checkpoints=3, steps=60, raw=True,
+        size=128, blocks=2, channels=8, batch=16, first=20, checkpoints=2, steps=60, raw=True,
         counts=Counts(held=64, samples=64, pictures=8, curve=32, probes=8, candidates=32)), "smoke", on_device=True),
     # In the order in which they are wanted: the complete crossed design, two blocks more, what single images do, ...
     *_laptop("512", (0, 1), (0, 1), raw=True),
