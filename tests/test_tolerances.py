@@ -85,7 +85,9 @@ def test_significant_digits_count_decimal_places():
 @pytest.mark.parametrize("recorded, again, expected", [
     (torch.tensor([1.0, -4.0]), torch.tensor([1.0, -4.0]), 0.0),
     (torch.tensor([1.0, -4.0]), torch.tensor([2.0, -4.0]), 0.25),
-    (torch.tensor([1, 2]), torch.tensor([1, 4]), 1.0),
+    (torch.tensor([1, 2]), torch.tensor([1, 4]), 0.5),
+    (torch.tensor([7, 500, 3, 0]).short(), torch.tensor([7, 2, 3, 0]).short(), 0.25),
+    (torch.tensor([250, 100], dtype=torch.uint8), torch.tensor([250, 75], dtype=torch.uint8), 0.1),
     (torch.tensor([True, False]), torch.tensor([True, True]), 1.0),
     (torch.tensor([float("nan"), 1.0]), torch.tensor([float("nan"), 1.0]), 0.0),
     (torch.tensor([float("nan"), 2.0]), torch.tensor([float("nan"), 1.0]), 0.5),

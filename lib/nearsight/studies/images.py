@@ -20,7 +20,7 @@ from nearsight.datasets.index_sets import disjoint_splits
 from nearsight.measures.features import PrincipalBasis, principal_basis
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.unet import UNet
-from nearsight.records.runs import Run, Scales, Stage, Work
+from nearsight.records.runs import Run, Stage, Work
 from nearsight.studies.image_measures import COARSE, EXCHANGED, Counts, Ground, measure
 from nearsight.training.loop import train
 from nearsight.training.recipe import Training, log_steps
