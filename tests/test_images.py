@@ -1,10 +1,12 @@
 """The recorded networks of study 4 at their smallest, their design, and their measures on what has a known answer."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
+from devices import ELSEWHERE, elsewhere
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.measures import area_under_curve, own_other, proximity_bias
 from nearsight.records.computing import LARGEST, compute
@@ -154,7 +156,7 @@ def test_two_networks_of_one_seed_share_first_weights_draws_latents_and_noise():
 
         def denoiser(x, sigma, seen=seen):
             seen.append(x)
-            return x / (1 + sigma.view(-1, 1, 1, 1) ** 2)
+            return x / (1 + torch.as_tensor(sigma).view(-1, 1, 1, 1) ** 2)
 
         draw(denoiser, grounds, 8), image_measures.probes(denoiser, grounds, 8)
         image_measures.errors(denoiser, grounds, 8), image_measures.losses(denoiser, denoiser, grounds, 8)
@@ -217,6 +219,18 @@ def test_classes_reach_the_network_image_by_image():
         denoiser = in_batches(lambda x, sigma, given: met.append(given) or x, ground.labels["stopping"][:100])
         denoiser(ground.stopping[:100].repeat(2, 1, 1, 1), 1.0)
         assert torch.equal(torch.cat(met), ground.labels["stopping"][:100].repeat(2))
+
+
+@pytest.mark.parametrize("condition", ["none", "labels"])
+def test_nothing_is_measured_on_two_devices_at_once(condition, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *device, **options: nullcontext())  # which does not know this device
+    chosen = replace(SMOKE.config, condition=condition, counts=TINY)
+    network = untrained(chosen).requires_grad_(False).eval()
+    here = measure(network, network, prepared(chosen)[0], TINY, True)
+    with elsewhere():
+        network._apply(lambda weight: weight.to(ELSEWHERE))
+        there = measure(network, network, prepared(chosen, ELSEWHERE)[0], TINY, True)
+        assert all(torch.equal(there[name].cpu(), array) for name, array in here.items())
 
 
 @pytest.mark.parametrize("name, rank", [("principal-8-b0-s0", 8), ("average-4-b0-s0", 16), ("average-2-b0-s0", 64)])

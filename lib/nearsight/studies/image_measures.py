@@ -202,12 +202,14 @@ def probes(network: nn.Module | Denoiser, ground: Ground, count: int) -> Tensor:
 
 
 def in_batches(network: nn.Module | Denoiser, labels: Tensor | None = None) -> Denoiser:
-    """The network as a denoiser (x, sigma), a batch at a time; `labels` [N], where it has classes, are those of each N
-    events in turn."""
+    """The network as a denoiser (x, sigma), sigma a number or [B], a batch at a time; `labels` [N], where it has classes,
+    are those of each N events in turn."""
     def denoise(x: Tensor, sigma: float | Tensor) -> Tensor:
-        given = [x, torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x))]
-        if labels is not None:
-            given.append(labels.repeat(len(x) // len(labels)))
-        return torch.cat([network(*batch) for batch in zip(*(each.split(_BATCH) for each in given))])
+        batches = x.split(_BATCH)
+        levels = sigma.split(_BATCH) if isinstance(sigma, Tensor) else [sigma] * len(batches)
+        if labels is None:
+            return torch.cat([network(*batch) for batch in zip(batches, levels)])
+        kinds = labels.repeat(len(x) // len(labels)).split(_BATCH)
+        return torch.cat([network(*batch) for batch in zip(batches, levels, kinds)])
 
     return denoise
