@@ -95,7 +95,7 @@ def measure(network: nn.Module, average: nn.Module, ground: Ground, counts: Coun
     and of the averaged network's samples what `measure_samples` returns, 92,288 bytes: 165,120 in all, so that 16
     checkpoints take 2.64 MB, and 2.77 MB with a third space. All but the losses and raw_owners are of averaged weights.
     Cost: 4 held + 24 (b + 2) curve + 9 attacks candidates + 3 probes + 27 samples (twice with the raw ones) images through
-    the network, 78,000 (106,000) at the default counts: 1.75 ms each on one core with 32 channels.
+    the network, 78,000 (106,000) at the default counts: 1.6 ms each on one core with 32 channels.
     """
     arrays = {**losses(network, average, ground, counts.held), **errors(average, ground, counts.curve),
               "scores": scores(average, ground, counts), "probes": probes(average, ground, counts.probes),

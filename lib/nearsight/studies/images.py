@@ -155,7 +155,8 @@ SCALES = [
     Run("images-smoke", image_network, ImageNetwork(
         size=128, blocks=2, channels=8, batch=16, first=20, checkpoints=2, steps=60, raw=True,
         counts=Counts(held=64, samples=64, pictures=8, curve=32, probes=8, candidates=32)), "smoke", on_device=True),
-    # In the order in which they are wanted: the complete crossed design, two blocks more, what single images do, ...
+    # In the order in which they are wanted: the complete crossed design, two blocks more, and what single images do, at
+    # the checkpoints of its counterparts; then size, condition, width, filters; a pair whose learning rate falls.
     *_laptop("512", (0, 1), (0, 1), raw=True),
     *_laptop("512", (2, 3), (0,)), *_laptop("512", (2, 3), (1,)),
     *_laptop("swapped", (0,), (0, 1), swapped=True),
@@ -166,8 +167,9 @@ SCALES = [
     *_laptop("1024", (0, 1, 2), size=1024, blocks=3, steps=4500),
     *_laptop("16-channels", (0, 1, 2), blocks=3, channels=16, steps=2800, counts=_FEW),
     *_laptop("48-channels", (0, 1, 2), blocks=3, channels=48, steps=1500, counts=_FEW),
-    *(run for kept in (8, 32, 128) for run in _laptop(f"principal-{kept}", (0,), principal=kept, steps=600, counts=_FEW)),
-    *(run for side in (2, 4) for run in _laptop(f"average-{side}", (0,), average=side, steps=600, counts=_FEW)),
+    *(run for kept in (8, 32, 128) for run in _laptop(f"principal-{kept}", (0,), blocks=2, principal=kept, steps=600,
+                                                   counts=_FEW)),
+    *(run for side in (2, 4) for run in _laptop(f"average-{side}", (0,), blocks=2, average=side, steps=600, counts=_FEW)),
     *_laptop("cosine", (0, 1), decay="cosine"),
     # The published numbers of images, steps, batch and checkpoints; the images are these and not yet those of CelebA.
     Run("images-paper", image_network, ImageNetwork(
