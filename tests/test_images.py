@@ -57,6 +57,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(results, tmp_path, monkey
         return measure(network, average, *rest)
 
     monkeypatch.setattr(images, "measure", killed)
+    monkeypatch.setattr(images, "EVERY", 7)
     with pytest.raises(KeyboardInterrupt):
         compute(SMOKE, folder=tmp_path)
     resumed = compute(SMOKE, folder=tmp_path)
