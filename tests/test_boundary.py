@@ -180,6 +180,10 @@ def valid() -> dict:
         "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False)),
         "nearsight.networks.DepthUNet()": (kept, dict(x=images, c_noise=torch.zeros(2))),
         "nearsight.networks.UNet": (networks.UNet, dict(channels=8, multipliers=(1, 1), classes=3)),
+        "nearsight.networks.Classifier": (networks.Classifier, dict(classes=3, channels=1, side=8)),
+        "nearsight.networks.Classifier()": (networks.Classifier(3, 1, 8), dict(x=images)),
+        "nearsight.training.train_classifier": (training.train_classifier, dict(
+            images=images, labels=torch.tensor([0, 2]), classes=3, epochs=1, seed=0)),
         "nearsight.networks.UNet()": (unet, dict(x=images, c_noise=torch.zeros(2), labels=torch.tensor([0, 3]))),
         "nearsight.networks.Preconditioned": (networks.Preconditioned, dict(network=networks.MLP(2, 4, 1), sigma_data=0.5)),
         "nearsight.networks.Preconditioned()": (mlp, called),

@@ -71,6 +71,13 @@ def test_equal_bits_are_held_to_roundings_and_whole_numbers_to_equality():
     assert found == {"single": MARGIN * torch.finfo(torch.float32).eps, "double": MARGIN * 2.0**-52, "whole": 0.0}
 
 
+@pytest.mark.parametrize("names, allowed", [(99, 0.0), (100, 0.1), (5000, 0.002)])
+def test_ten_of_many_names_may_be_others_on_some_machine(names, allowed):
+    index = torch.arange(names, dtype=torch.int16)
+    found = measured("run", results(index=index), results(index=index))
+    assert found == {"index": pytest.approx(allowed)}
+
+
 @pytest.mark.parametrize("again", [[1.0, 0.8], [1.0, math.nan], [1.0], [1.0, math.inf]])
 def test_an_array_that_is_not_determined_is_refused_by_name(again):
     with pytest.raises(ValueError, match=r"run does not determine spread \(.* significant digits\).* record a quantity"):

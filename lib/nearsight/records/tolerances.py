@@ -4,7 +4,8 @@ A computation is carried out twice, by the kernels at hand and by plain ones. Wi
 a share of its largest entry, the array has s = -log10 Z significant digits (Sohier et al. 2021, definition 1, for two
 computations and no claim on confidence). One digit is kept in reserve, since two computations are a small sample of all
 machines: the tolerance is 10 Z. Of whole numbers that name things, such as the index of a nearest image, Z is the share
-that differs: another name is another thing, however near the number.
+that differs: another name is another thing, however near the number. Its rounding is one name, of a hundred or more: two
+candidates that are all but equally near are found among many, on some machine.
 """
 
 from __future__ import annotations
@@ -54,20 +55,27 @@ def significant_digits(difference: float) -> float:
 def measured(run: str, first: Results, second: Results) -> dict[str, float]:
     """Return the tolerance of each array, from two computations of the same stages by different kernels.
 
-    It is MARGIN times the largest difference at any stage, and at least MARGIN roundings of the array's dtype. Raises
+    It is MARGIN times the largest difference at any stage, and at least MARGIN roundings of the array's dtype, or MARGIN
+    of its names where it holds at least MARGIN^2. Raises
     ValueError that names each array with less than one significant digit to spare: what it holds is not determined.
     """
     differences = {}
     for (step, name), array in first.arrays.items():
-        rounding = torch.finfo(array.dtype).eps if array.is_floating_point() else 0.0
         found = largest_difference(array, second.arrays.get((step, name), ABSENT))
-        differences[name] = max(differences.get(name, 0.0), found, rounding)
+        differences[name] = max(differences.get(name, 0.0), found, _rounding(array))
     free = [f"{name} ({found:.2g} of its largest entry, {max(0, significant_digits(found)):.1f} significant digits)"
             for name, found in differences.items() if MARGIN * found >= 1]
     if free:
         raise ValueError(f"{run} does not determine {', '.join(free)}: by other kernels it comes out differently; expected "
                          "more than one significant digit: record a quantity that the data determine.")
     return {name: MARGIN * found for name, found in differences.items()}
+
+
+def _rounding(array: Tensor) -> float:
+    """The least difference that is allowed for, whatever was measured."""
+    if array.is_floating_point():
+        return torch.finfo(array.dtype).eps
+    return 1 / array.numel() if array.dtype in NAMES and array.numel() >= MARGIN**2 else 0.0
 
 
 def _bytes(array: Tensor) -> Tensor:

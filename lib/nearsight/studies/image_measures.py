@@ -16,6 +16,7 @@ from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.features import PrincipalBasis
 from nearsight.measures.gaps import point_errors
 from nearsight.measures.proximity import memorized_fraction, nearest
+from nearsight.networks.classifier import Classifier
 from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
 from nearsight.sampling import sample
@@ -35,14 +36,15 @@ _BATCH = 128  # images; larger batches are slower on one core
 @dataclass(frozen=True)
 class Counts:
     """How much is measured: `held` images of V and of H for the loss; `samples`, `pictures` of them kept; images of each
-    set on the error curves; `probes`, noisy images of V whose denoised versions are kept; `candidates` of each kind for
-    the membership attack, with `attacks` draws of noise. At most 1,024 images each, the size of V and H."""
+    set on the error curves; `probes` of V, of block 0 and of block 1, noisy images whose denoised versions are kept;
+    `candidates` of each kind for the membership attack, with `attacks` draws of noise. At most 1,024 images each, the size
+    of V and H."""
 
     held: int = 1024
     samples: int = 1024
     pictures: int = 128
     curve: int = 256
-    probes: int = 48
+    probes: tuple[int, int, int] = (32, 16, 16)
     candidates: int = 512
     attacks: int = 2
 
@@ -54,8 +56,10 @@ class Ground:
     blocks [b, n, 1, H, W]    the blocks of one size, all that their networks are trained on
     trained [n, 1, H, W]      what the network at hand was trained on: block `own`, or nearly so
     stopping, report          V and H, 1,024 each; `reference` R; nobody is trained on any of the three
-    basis                     the principal directions of R, as it is
-    labels                    of "blocks" [b, n], "stopping", "report", "reference"; None for networks without classes
+    probed [p, 1, H, W]       the images of `Counts.probes`, as they are though all others be filtered
+    basis, classifier         the principal directions of R, as it is, and the classifier of its kinds of clothes
+    labels                    of "blocks" [b, n], "stopping", "report", "reference", "probed"; None for networks without
+                              classes
     """
 
     blocks: Tensor
@@ -64,7 +68,9 @@ class Ground:
     stopping: Tensor
     report: Tensor
     reference: Tensor
+    probed: Tensor
     basis: PrincipalBasis
+    classifier: Classifier
     scaling: Scaling
     labels: dict[str, Tensor] | None = None
 
@@ -77,7 +83,8 @@ class Ground:
 
     def spaces(self, events: Tensor) -> dict[str, Tensor]:
         """Events [N, 1, H, W] in each space [N, k] in which nearness is measured."""
-        return {"pixels": events.flatten(1), "principal": self.basis(events)[:, :COARSE]}
+        return {"pixels": events.flatten(1), "principal": self.basis(events)[:, :COARSE],
+                "classifier": torch.cat([self.classifier.features(batch) for batch in events.split(_BATCH)])}
 
 
 @torch.no_grad()
@@ -89,16 +96,16 @@ def measure(network: nn.Module, average: nn.Module, ground: Ground, counts: Coun
         error, uncertainty [b+2, 24]  float32  E(SIGMAS) on each block, V and H, and its standard error            1,152
         stopping_error [24, curve]    float16  the same of each image of V                                        12,288
         scores [3, candidates]        float32  membership scores of the own block, the next block, and R           6,144
-        probes [3, probes, 128]       float16  principal coordinates of D at noisy images of V                    36,864
+        probes [3, p, 128]            float16  principal coordinates of D at the p noisy images of Ground.probed  49,152
         raw_owners [samples, b]       int16    `owners` in pixels of the raw network's samples, if asked for       8,192
 
-    and of the averaged network's samples what `measure_samples` returns, 92,288 bytes: 165,120 in all, so that 16
-    checkpoints take 2.64 MB, and 2.77 MB with a third space. All but the losses and raw_owners are of averaged weights.
-    Cost: 4 held + 24 (b + 2) curve + 9 attacks candidates + 3 probes + 27 samples (twice with the raw ones) images through
+    and of the averaged network's samples what `measure_samples` returns, 100,480 bytes: 185,600 in all, so that 16
+    checkpoints take 2.97 MB. All but the losses and raw_owners are of averaged weights.
+    Cost: 4 held + 24 (b + 2) curve + 9 attacks candidates + 3 p + 27 samples (twice with the raw ones) images through
     the network, 78,000 (106,000) at the default counts: 1.6 ms each on one core with 32 channels.
     """
     arrays = {**losses(network, average, ground, counts.held), **errors(average, ground, counts.curve),
-              "scores": scores(average, ground, counts), "probes": probes(average, ground, counts.probes),
+              "scores": scores(average, ground, counts), "probes": probes(average, ground),
               **measure_samples(draw(average, ground, counts.samples), ground, counts.pictures)}
     if raw_samples:
         arrays["raw_owners"] = owners(draw(network, ground, counts.samples).flatten(1), ground.blocks.flatten(2))
@@ -108,7 +115,7 @@ def measure(network: nn.Module, average: nn.Module, ground: Ground, counts: Coun
 def measure_samples(samples: Tensor, ground: Ground, pictures: int) -> dict[str, Tensor]:
     """Where samples [m, 1, H, W] lie; bytes at m = 1,024, 4 blocks of n images.
 
-        owners/pixels, owners/principal [m, b]  int16    see `owners`                                             16,384
+        owners/SPACE [m, b]     int16    see `owners`, in pixels, principal directions and features of a classifier 24,576
         order [m, 12]           int16    in pixels, the nearest images of all blocks together, as n block + index 24,576
         distance [m, b]         float16  in pixels, to the nearest image of each block                             8,192
         ratio [m]               float16  d1/d2, to the two nearest of the images that the network was trained on   2,048
@@ -193,9 +200,9 @@ def scores(network: nn.Module | Denoiser, ground: Ground, counts: Counts) -> Ten
     return torch.stack([-(each / ATTACKED.to(each)[:, None]**2).mean(0) for each in found]).float()
 
 
-def probes(network: nn.Module | Denoiser, ground: Ground, count: int) -> Tensor:
-    """Principal coordinates [3, count, k] of D(y + sigma eps, sigma) for the first images y of V at the levels PROBED."""
-    images, labels = ground.some("stopping", count)
+def probes(network: nn.Module | Denoiser, ground: Ground) -> Tensor:
+    """Principal coordinates [3, p, k] of D(y + sigma eps, sigma) for the images y of Ground.probed at levels PROBED."""
+    images, labels = ground.some("probed", len(ground.probed))
     noise = torch.randn(images.shape, generator=stream(STUDY, 4)).to(images.device)
     denoiser = in_batches(network, labels)
     return torch.stack([ground.basis(denoiser(images + sigma * noise, sigma)) for sigma in PROBED.tolist()]).half()

@@ -22,6 +22,7 @@ from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.unet import UNet
 from nearsight.records.runs import Run, Stage, Work
 from nearsight.studies.image_measures import COARSE, EXCHANGED, Counts, Ground, measure
+from nearsight.training.classifiers import train_classifier
 from nearsight.training.loop import train
 from nearsight.training.recipe import Training, log_steps
 
@@ -107,9 +108,11 @@ def members(config: ImageNetwork) -> Tensor:
 
 
 def prepared(config: ImageNetwork, device: str = "cpu") -> tuple[Ground, Tensor | None]:
-    """The images that the network is trained and measured on, all filtered alike, and the labels of the former."""
+    """The images that the network is trained and measured on, all but the probes filtered alike, and the labels of the
+    former."""
     sets = {name: fashion_mnist(split, 16) for name, split in SPLITS.items()}
     basis = principal_basis(sets["reference"].images, DIRECTIONS)
+    classifier = train_classifier(sets["reference"].images, sets["reference"].labels, classes=10)
     images = {name: filtered(config, each.images, basis).to(device) for name, each in sets.items()}
     labels = None
     if config.condition == "labels":
@@ -119,11 +122,21 @@ def prepared(config: ImageNetwork, device: str = "cpu") -> tuple[Ground, Tensor 
                                                                     for name, each in sets.items()}).items()}
     chosen, shape = members(config).to(device), (config.blocks, config.size)
     trained, trained_labels = images["blocks"][chosen], None if labels is None else labels["blocks"][chosen]
+    whole = {name: each.images.to(device) for name, each in sets.items()}
+    images["probed"] = probed(config, whole["stopping"], whole["blocks"])
+    if labels is not None:
+        labels["probed"] = probed(config, labels["stopping"], labels["blocks"])
     for each in (images, labels or {"blocks": images["blocks"]}):
         each["blocks"] = each["blocks"][:config.blocks * config.size].unflatten(0, shape)
     basis = PrincipalBasis(*(part.to(device) for part in (basis.mean, basis.directions, basis.shares)))
-    return Ground(own=config.block, trained=trained, basis=basis, scaling=sets["blocks"].scaling, labels=labels,
-                  **images), trained_labels
+    return Ground(own=config.block, trained=trained, basis=basis, classifier=classifier.to(device),
+                  scaling=sets["blocks"].scaling, labels=labels, **images), trained_labels
+
+
+def probed(config: ImageNetwork, stopping: Tensor, pool: Tensor) -> Tensor:
+    """Of V, of block 0 and of block 1 the first, as many as `Counts.probes` says."""
+    held, first, second = config.counts.probes
+    return torch.cat([stopping[:held], pool[:first], pool[config.size:config.size + second]])
 
 
 def filtered(config: ImageNetwork, images: Tensor, basis: PrincipalBasis) -> Tensor:
@@ -154,7 +167,7 @@ _FEW = Counts(samples=256)  # where the question is not whose images they are
 SCALES = [
     Run("images-smoke", image_network, ImageNetwork(
         size=128, blocks=2, channels=8, batch=16, first=20, checkpoints=2, steps=60, raw=True,
-        counts=Counts(held=64, samples=64, pictures=8, curve=32, probes=8, candidates=32)), "smoke", on_device=True),
+        counts=Counts(held=64, samples=64, pictures=8, curve=32, probes=(8, 4, 4), candidates=32)), "smoke", on_device=True),
     # In the order in which they are wanted: the complete crossed design, two blocks more, and what single images do, at
     # the checkpoints of its counterparts; then size, condition, width, filters; a pair whose learning rate falls.
     *_laptop("512", (0, 1), (0, 1), raw=True),
@@ -174,4 +187,4 @@ SCALES = [
     # The published numbers of images, steps, batch and checkpoints; the images are these and not yet those of CelebA.
     Run("images-paper", image_network, ImageNetwork(
         size=1024, blocks=8, channels=64, batch=512, learning_rate=1e-4, first=222, checkpoints=20, steps=10_000,
-        counts=Counts(samples=512)), "paper", on_device=True)]
+        counts=Counts(samples=512, pictures=64)), "paper", on_device=True)]

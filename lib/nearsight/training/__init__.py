@@ -1,9 +1,11 @@
-"""Training: a recipe, the loop that follows it and ends with the same bits whether or not it was interrupted, families."""
+"""Training: a recipe, the loop that follows it and ends with the same bits whether or not it was interrupted, families;
+and of the classifiers that samples are read with."""
 
+from nearsight.training.classifiers import train_classifier
 from nearsight.training.families import train_family
 from nearsight.training.loop import Snapshot, Trainer, in_step, train
 from nearsight.training.objectives import LogNormal, VpClock, training_loss
 from nearsight.training.recipe import Training, log_steps
 
-__all__ = ["LogNormal", "Snapshot", "Trainer", "Training", "VpClock", "in_step", "log_steps", "train", "train_family",
-           "training_loss"]
+__all__ = ["LogNormal", "Snapshot", "Trainer", "Training", "VpClock", "in_step", "log_steps", "train", "train_classifier",
+           "train_family", "training_loss"]
