@@ -131,6 +131,7 @@ def valid() -> dict:
         "nearsight.noise.sigma_of_ou_time": (noise.sigma_of_ou_time, dict(time=sigmas)),
         "nearsight.noise.ou_time_of_sigma": (noise.ou_time_of_sigma, dict(sigma=sigmas)),
         "nearsight.noise.vp_sigmas": (noise.vp_sigmas, dict(steps=50, first=1e-4, last=0.02)),
+        "nearsight.noise.level_index": (noise.level_index, dict(sigmas=sigmas, sigma=0.5)),
         "nearsight.noise.vp_time": (noise.vp_time, dict(sigma=sigmas, sigmas=noise.vp_sigmas(40))),
         "nearsight.shares.corrected": (shares.corrected, corrected),
         "nearsight.shares.flips": (shares.flips, dict(first=points[:, 0] > 0, second=points[:, 1] > 0)),
@@ -240,6 +241,7 @@ def valid() -> dict:
             generator=seeded(),
                                                                 resamples=20, level=0.9)),
         "nearsight.measures.hanley_mcneil": (measures.hanley_mcneil, dict(auc=0.7, members=9, outsiders=9, level=0.9)),
+        "nearsight.measures.mean_interval": (measures.mean_interval, dict(values=errors, level=0.95)),
         "nearsight.measures.leave_one_out": (measures.leave_one_out, dict(statistic=lambda units: float(sum(units)),
                                                                           units=[1, 2, 3])),
         "nearsight.measures.membership": (measures.membership, dict(

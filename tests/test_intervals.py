@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
-from nearsight.measures.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, wilson
+from nearsight.measures.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, mean_interval, wilson
 from scipy.stats import binom, binomtest
 
 
@@ -110,3 +111,19 @@ def test_a_level_without_training_error_leaves_the_band_of_the_others_alone():
 def test_the_band_refuses_points_that_are_not_paired():
     with pytest.raises(ValueError, match="pair as many"):
         gap_band(torch.rand(3, 5), torch.rand(3, 6), torch.Generator())
+
+
+@pytest.mark.parametrize("repetitions", [2, 3, 10])
+def test_the_interval_of_a_mean_holds_it_in_ninety_five_percent_of_repeats_however_few(repetitions):
+    values = 3 + 2 * torch.randn(repetitions, 20_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mean, low, high = mean_interval(values)
+    held = ((low <= 3) & (high >= 3)).double().mean()
+    assert abs(held - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / 20_000)
+    torch.testing.assert_close(mean, (low + high) / 2)
+    known = scipy.stats.t.interval(0.9, repetitions - 1, values[:, 0].mean().item(), scipy.stats.sem(values[:, 0].numpy()))
+    assert [float(bound[0]) for bound in mean_interval(values, 0.9)[1:]] == pytest.approx(known)
+
+
+def test_one_repetition_has_no_interval():
+    with pytest.raises(ValueError, match="at least two repetitions"):
+        mean_interval(torch.zeros(1, 4))

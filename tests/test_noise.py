@@ -68,3 +68,12 @@ def test_bad_grids_are_refused_with_a_sentence(arguments, sentence):
 def test_a_chain_too_short_for_its_betas_is_refused():
     with pytest.raises(ValueError, match="try more steps"):
         noise.vp_sigmas(10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_level_is_found_in_a_grid_that_holds_it_and_refused_where_it_is_not(dtype):
+    grid = torch.tensor([0.1, 0.3, 1.07], dtype=dtype)
+    assert [noise.level_index(grid, sigma) for sigma in (0.1, 0.3, 1.07)] == [0, 1, 2]
+    assert noise.level_index(noise.edm_sigmas(5), 0.0) == 5
+    with pytest.raises(ValueError, match=r"sigma = 0.31 is no level of the grid, the nearest is 0.3;"):
+        noise.level_index(grid, 0.31)

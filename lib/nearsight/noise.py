@@ -34,6 +34,20 @@ def edm_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: f
     return torch.cat([levels, levels.new_zeros(1)])
 
 
+def level_index(sigmas: Tensor, sigma: float) -> int:
+    """Index of the noise level `sigma` in a grid [S] that holds it, so that no value is quoted under another level's name.
+
+    Equal to a relative 1e-6, as far as float32 grids go. Raises ValueError, with the nearest level there is, where the grid
+    does not hold it.
+    """
+    grid, sigma = checks.grid(sigmas), checks.not_negative(sigma, "sigma")
+    index = int((grid - sigma).abs().argmin())
+    if abs(float(grid[index]) - sigma) > 1e-6 * sigma:
+        raise ValueError(f"sigma = {sigma:g} is no level of the grid, the nearest is {float(grid[index]):.6g}; expected one "
+                         "of its levels: evaluate at the level that is quoted, or quote the level of the grid.")
+    return index
+
+
 def sigma_of_alpha_bar(alpha_bar: Tensor) -> Tensor:
     """Noise level of a VP model, sigma = sqrt((1 - abar) / abar), where x_vp = sqrt(abar) * x. abar in (0, 1]."""
     checks.floating(alpha_bar, "alpha_bar")

@@ -1,7 +1,8 @@
 """What chapters show: the look of figures, numbers pasted into the prose, a live miniature beside its record."""
 
 from nearsight.page.glue import glue
-from nearsight.page.notices import DIFFERS, beside
+from nearsight.page.notices import DIFFERS, beside, provenance
 from nearsight.page.plots import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, curve, gallery, use_style
 
-__all__ = ["DIFFERS", "HOLDOUT", "LOSS", "NEUTRAL", "THEORY", "TRAIN", "beside", "curve", "gallery", "glue", "use_style"]
+__all__ = ["DIFFERS", "HOLDOUT", "LOSS", "NEUTRAL", "THEORY", "TRAIN", "beside", "curve", "gallery", "glue", "provenance",
+           "use_style"]

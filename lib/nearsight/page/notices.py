@@ -1,4 +1,4 @@
-"""A live miniature beside its record: what the page says where they agree, and where they do not."""
+"""What the page says of recorded runs: whether a live miniature agrees with its record, and where each came from."""
 
 from __future__ import annotations
 
@@ -44,3 +44,31 @@ def beside(compared: Compared) -> Beside:
                       False)
     return Beside(f"{compared.run}, {compared.worst}. Recorded on {compared.recorded_on}; computed just now on "
                   f"{compared.computed_on}. The figures show the record.", True)
+
+
+@dataclass(frozen=True, repr=False)
+class Provenance:
+    """A folded table of recorded runs, a line each."""
+
+    records: tuple
+
+    def __repr__(self) -> str:
+        return "\n".join(", ".join(line) for line in self._lines())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines())
+        names = "".join(f"<th>{name}</th>" for name in ("run", "state", "machine", "recorded", "time", "command"))
+        runs = f"{len(self.records)} recorded run{'s' * (len(self.records) > 1)}"
+        return (f'<details class="provenance"><summary>{runs}</summary><table><thead><tr>{names}</tr></thead>'
+                f"<tbody>{rows}</tbody></table></details>")
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        kept = [record.manifest for record in self.records]
+        return [(each.run, "stale" if record.changed else "fresh", f"{each.machine['processor']}, {each.threads} thread"
+                 + "s" * (each.threads > 1), each.date[:10], f"{each.seconds:,.0f} s", each.command)
+                for record, each in zip(self.records, kept)]
+
+
+def provenance(*records) -> Provenance:
+    """Return what a chapter shows of its records at its foot, folded: name, state, machine, date, time, command."""
+    return Provenance(records)
