@@ -1,9 +1,17 @@
 """The long computations of the book, a module a study; each lists its sizes in SCALES (see nearsight.records.runs)."""
 
 from nearsight.records.runs import Run
-from nearsight.studies import gaussian_delta, gaussian_networks, images, miniature, random_rings, ring_networks
+from nearsight.studies import (
+    gaussian_delta,
+    gaussian_networks,
+    image_moments,
+    images,
+    miniature,
+    random_rings,
+    ring_networks,
+)
 
-MODULES = (gaussian_delta, gaussian_networks, images, miniature, random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, images, image_moments, miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
