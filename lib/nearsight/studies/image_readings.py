@@ -1,0 +1,168 @@
+"""What the records of study 4 say: readings of networks of one kind, pair by pair or all at once.
+
+Every reading is a function of recorded arrays (`nearsight.studies.image_measures`) and of nothing else. Networks are
+labelled (block, seed). A pair (i, j, seed) are the networks of blocks i and j that share first weights, positions, noise
+and latents; the unit of replication is the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Generator, Tensor
+
+from nearsight.gaussian import squared_bures
+from nearsight.measures.families import FamilyPreference, family_preference
+from nearsight.measures.intervals import Estimate
+from nearsight.measures.membership import area_under_curve
+from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
+from nearsight.records.computing import Results
+from nearsight.studies.image_measures import owner
+
+Pair = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Results of networks of one kind by (block, seed), each trained on a block of `size` images; all at the same steps."""
+
+    results: Mapping[tuple[int, int], Results]
+    size: int
+
+    @property
+    def steps(self) -> list[int]:
+        """The checkpoints."""
+        return next(iter(self.results.values())).steps
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """All pairs of blocks with one seed."""
+        return [(i, j, seed) for (i, seed), (j, other) in combinations(sorted(self.results), 2) if seed == other]
+
+    def curve(self, name: str) -> dict[tuple[int, int], Tensor]:
+        """An array of every network at all checkpoints, [S, ...]."""
+        return {label: results.curve(name)[1] for label, results in self.results.items()}
+
+    def at(self, index: int, name: str) -> dict[tuple[int, int], Tensor]:
+        """An array of every network at one checkpoint."""
+        return {label: results.stages[index].arrays[name] for label, results in self.results.items()}
+
+
+def over_blocks(values: Mapping[Pair, Tensor]) -> Estimate:
+    """The mean over pairs of blocks of values [...], each the mean over its seeds, with an error that leaves out a block."""
+    seeds = {pair[2] for pair in values}
+    means = {(i, j): torch.stack([values[i, j, seed] for seed in seeds if (i, j, seed) in values]).mean(0)
+             for i, j, _ in values}
+    return pair_mean(means)
+
+
+def joint_preferences(networks: Networks, generator: Generator, relabelings: int = 2000) -> list[FamilyPreference]:
+    """The preference in pixels of all networks for their own block at each checkpoint, judged by one joint deal of all
+    images: `measures.family_preference`. Cost: about a second a checkpoint for 8 networks."""
+    blocks = torch.arange(len({block for block, _ in networks.results})).repeat_interleave(networks.size)
+    return [family_preference(networks.at(index, "order"), blocks, generator, relabelings)
+            for index in range(len(networks.steps))]
+
+
+def pair_preferences(networks: Networks, owners: str = "owners/pixels") -> dict[Pair, Tensor]:
+    """The preference [S] of each pair for their own sets, by what `owners` names as the nearest images of each block.
+
+    (share of i's samples that are nearer to block i than to j + share of j's nearer to j) / 2, as `measures.own_other` says
+    it of samples.
+    """
+    curves = networks.curve(owners)
+
+    def preference(i: int, j: int, seed: int) -> Tensor:
+        first, second = (torch.stack([owner(names, networks.size, (i, j)) < networks.size for names in curves[label]])
+                         for label in ((i, seed), (j, seed)))
+        return (first.double().mean(1) + 1 - second.double().mean(1)) / 2
+
+    return {pair: preference(*pair) for pair in networks.pairs}
+
+
+def held_losses(networks: Networks, held: str = "stopping", weights: int = 0) -> Tensor:
+    """EDM losses [S, images] of the images of V or H ("stopping", "report"), the mean over all networks; `weights` 0 for the
+    averaged ones, 1 for the raw ones."""
+    return torch.stack([curve[:, weights].double() for curve in networks.curve(held).values()]).mean(0)
+
+
+def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
+    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels, at
+    the noise levels `image_measures.SIGMAS`. Source: study 4; `measures.crossed_gap` for the errors of single images."""
+    error = {label: curve.double() for label, curve in networks.curve("error").items()}
+    return {(i, j, seed): (error[i, seed][:, j] + error[j, seed][:, i])
+            / (error[i, seed][:, i] + error[j, seed][:, j]) - 1 for i, j, seed in networks.pairs}
+
+
+def split_distances(networks: Networks) -> dict[str, Estimate]:
+    """Cosine distance [S] of paired samples, the median over the samples that were kept: between networks that differ in
+    their "data" alone (same seed), their "seed" alone (same block), or in "both". What differs in data has the error that
+    leaves out a block; the seed alone that which leaves out a block of its networks, where there are several."""
+    pictures = {label: curve.double() for label, curve in networks.curve("pictures").items()}
+
+    def distance(first: tuple[int, int], second: tuple[int, int]) -> Tensor:
+        return torch.stack([(1 - pair_cosine(a, b)).median() for a, b in zip(pictures[first], pictures[second])])
+
+    labels = sorted(pictures)
+    found: dict[str, dict] = {"data": {}, "seed": {}, "both": {}}
+    for (i, s), (j, t) in combinations(labels, 2):
+        kind = "seed" if i == j else "data" if s == t else "both"
+        found[kind].setdefault((i, j), []).append(distance((i, s), (j, t)))
+    means = {kind: {pair: torch.stack(values).mean(0) for pair, values in pairs.items()} for kind, pairs in found.items()}
+    estimates = {kind: pair_mean(means[kind]) for kind in ("data", "both") if means[kind]}
+    if same := list(means["seed"].values()):
+        values = torch.stack(same)
+        error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.full_like(values[0], torch.nan)
+        estimates["seed"] = Estimate(values.mean(0), error)
+    return estimates
+
+
+def probe_variances(networks: Networks, level: int, directions: slice = slice(None), probes: slice = slice(None)
+                    ) -> Iterator[SplitVariance]:
+    """The variance of denoised images between networks, by data and seed, at each checkpoint: at the `level`-th of the
+    noise levels `image_measures.PROBED`, in some of the principal directions, at some of the probed images."""
+    for index in range(len(networks.steps)):
+        yield split_variance({label: probes_[level][probes, directions].double()
+                              for label, probes_ in networks.at(index, "probes").items()})
+
+
+def attacks(networks: Networks, blocks: int) -> dict[str, dict[tuple[int, int], Tensor]]:
+    """Area under the ROC curve [S] of the membership attack on each network: "plain" by its scores, "calibrated" by its
+    scores less those of the network of the block before, which has seen neither its members nor R."""
+    scores = networks.curve("scores")
+    plain = {label: _areas(curve[:, 0], curve[:, 2]) for label, curve in scores.items()}
+    before = {(block, seed): ((block - 1) % blocks, seed) for block, seed in scores}
+    calibrated = {label: _areas(scores[label][:, 0] - scores[other][:, 1], scores[label][:, 2] - scores[other][:, 2])
+                  for label, other in before.items() if other in scores}
+    return {"plain": plain, "calibrated": calibrated}
+
+
+def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Tensor]:
+    """Frechet distance [S] of each network's samples to a set of features [N, k], by their recorded mean and covariance:
+    `measures.frechet` for the samples themselves."""
+    features = features.double()
+    center, spread = features.mean(0), features.T.cov()
+
+    def distances(results: Results) -> Tensor:
+        means, covariances = (results.curve(name)[1].double() for name in ("mean", "covariance"))
+        return torch.stack([(mean - center).square().sum() + squared_bures(covariance, spread)
+                            for mean, covariance in zip(means, covariances)])
+
+    return {label: distances(results) for label, results in networks.results.items()}
+
+
+def resampled(statistic: Callable[[Tensor, Tensor], float], images: int, samples: int, generator: Generator,
+              resamples: int = 1000) -> Tensor:
+    """A statistic [resamples] of numbers of draws of held-out images [images] and of samples [samples], which all networks
+    share: the bootstrap for what they decide together, such as the order of an onset and a minimum."""
+    def counts(count: int) -> Tensor:
+        return torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count).double()
+
+    return torch.tensor([statistic(counts(images), counts(samples)) for _ in range(resamples)], dtype=torch.float64)
+
+
+def _areas(members: Tensor, outsiders: Tensor) -> Tensor:
+    return torch.tensor([area_under_curve(*pair) for pair in zip(members, outsiders)], dtype=torch.float64)

@@ -1,0 +1,137 @@
+"""Readings of records: equal to the measures taken of the samples and errors themselves."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
+from nearsight.measures import crossed_gap, frechet, generalization_gap, own_other, pair_cosine, split_variance
+from nearsight.records.computing import Results
+from nearsight.records.runs import Stage
+from nearsight.studies import find, image_measures, image_readings, images
+from nearsight.studies.image_measures import SIGMAS, Counts, draw
+from nearsight.studies.image_readings import Networks
+
+SIZE, BLOCKS = 128, 3
+COUNTS = Counts(held=32, samples=200, pictures=24, curve=32, probes=(6, 2, 2), candidates=64)
+STEPS = [10, 20]
+
+
+@pytest.fixture(scope="module")
+def ground(one_classifier):
+    return images.prepared(replace(find("images-smoke").config, blocks=BLOCKS))[0]
+
+
+def generators(ground, block, seed):
+    """Two exact denoisers that stand for a network at two checkpoints: early a Gaussian of its block, late its memory. A
+    seed is told by a slight blur."""
+    rows = ground.blocks[block].flatten(1)
+    covariance = rows.T.cov() + 0.01 * (1 + seed) * torch.eye(256)
+    return GaussianDenoiser(rows.mean(0), covariance), EmpiricalDenoiser(ground.blocks[block], 0.1 + 0.2 * seed)
+
+
+@pytest.fixture(scope="module")
+def made(ground):
+    """{(block, seed): [samples at each checkpoint]}, and the networks that have them on record."""
+    samples, results = {}, {}
+    for block in range(BLOCKS):
+        own = replace(ground, own=block)
+        for seed in range(2):
+            stages = []
+            for step, denoiser in zip(STEPS, generators(ground, block, seed)):
+                drawn = draw(denoiser, own, COUNTS.samples)
+                samples.setdefault((block, seed), []).append(drawn)
+                arrays = {**image_measures.measure_samples(drawn, own, COUNTS.pictures),
+                          **image_measures.errors(denoiser, own, COUNTS.curve),
+                          **image_measures.losses(denoiser, denoiser, own, COUNTS.held),
+                          "scores": image_measures.scores(denoiser, own, COUNTS),
+                          "probes": image_measures.probes(denoiser, own)}
+                stages.append(Stage(step, arrays))
+            results[block, seed] = Results(tuple(stages), 0.0)
+    return samples, Networks(results, SIZE)
+
+
+def test_all_pairs_of_blocks_with_one_seed_are_pairs(made):
+    networks = made[1]
+    assert networks.steps == STEPS
+    assert sorted(networks.pairs) == [(0, 1, 0), (0, 1, 1), (0, 2, 0), (0, 2, 1), (1, 2, 0), (1, 2, 1)]
+
+
+def test_a_pair_s_preference_is_that_of_its_samples(made, ground):
+    samples, networks = made
+    found = image_readings.pair_preferences(networks)
+    for i, j, seed in networks.pairs:
+        for index in range(2):
+            expected = own_other(samples[i, seed][index], samples[j, seed][index], ground.blocks[i], ground.blocks[j])
+            assert float(found[i, j, seed][index]) == pytest.approx(expected.preference, abs=1e-12)
+        assert found[i, j, seed][1] > 0.9 > found[i, j, seed][0]  # memory leans wholly, a Gaussian a little
+
+
+def test_the_joint_preference_is_the_mean_over_pairs(made):
+    _, networks = made
+    joint = image_readings.joint_preferences(networks, torch.Generator().manual_seed(0), 200)
+    pairs = torch.stack(list(image_readings.pair_preferences(networks).values())).mean(0)
+    assert [each.preference for each in joint] == pytest.approx(pairs.tolist(), abs=2e-3)  # 12 neighbors are kept of all
+    assert torch.allclose(image_readings.over_blocks(image_readings.pair_preferences(networks)).value, pairs)
+
+
+def test_the_crossed_gap_is_that_of_the_denoisers(made, ground):
+    _, networks = made
+    found = image_readings.crossed_gaps(networks)[0, 2, 0][1]
+    noise = torch.randn(1, COUNTS.curve, 1, 16, 16,
+                        generator=image_measures.stream(image_measures.STUDY, 2))
+    first, second = (generators(ground, block, 0)[1] for block in (0, 2))
+    a, b = (ground.blocks[block][:COUNTS.curve] for block in (0, 2))
+    expected = crossed_gap(generalization_gap(first, a, b, SIGMAS, noise=noise),
+                           generalization_gap(second, b, a, SIGMAS, noise=noise))
+    assert torch.allclose(found, expected.gap.double(), rtol=1e-3)
+
+
+def test_split_distances_are_those_of_the_pictures(made):
+    _, networks = made
+    found = image_readings.split_distances(networks)
+    pictures = {label: curve.double() for label, curve in networks.curve("pictures").items()}
+    seeds = [(1 - pair_cosine(pictures[block, 0][1], pictures[block, 1][1])).median() for block in range(BLOCKS)]
+    assert float(found["seed"].value[1]) == pytest.approx(float(torch.stack(seeds).mean()))
+    assert found["data"].value[1] > found["seed"].value[1] and (found["both"].error >= 0).all()
+
+
+def test_variances_are_those_of_the_probed_coordinates(made):
+    _, networks = made
+    coarse = list(image_readings.probe_variances(networks, 1, slice(32), slice(6)))
+    expected = split_variance({label: array[1][:6, :32].double() for label, array in networks.at(1, "probes").items()})
+    assert float(coarse[1].data_variance.value) == pytest.approx(float(expected.data_variance.value))
+    assert len(coarse) == 2
+
+
+def test_a_memory_is_found_by_both_attacks(made):
+    _, networks = made
+    areas = image_readings.attacks(networks, BLOCKS)
+    assert areas["plain"].keys() == areas["calibrated"].keys() == networks.results.keys()
+    for kind in ("plain", "calibrated"):
+        assert all(area[1] > 0.9 for area in areas[kind].values()), areas
+
+
+def test_the_frechet_distance_is_that_of_the_samples(made, ground):
+    samples, networks = made
+    features = ground.basis(ground.reference)[:, :32]
+    found = image_readings.frechet_to(networks, features)
+    for index in range(2):
+        expected = frechet(ground.basis(samples[1, 0][index])[:, :32], features)
+        assert float(found[1, 0][index]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_held_losses_are_the_mean_of_all_networks(made):
+    _, networks = made
+    found = image_readings.held_losses(networks, "report")
+    assert found.shape == (2, COUNTS.held)
+    expected = torch.stack([array[0].double() for array in networks.at(0, "report").values()]).mean(0)
+    assert torch.allclose(found[0], expected)
+
+
+def test_resamples_are_draws_of_images_and_of_samples():
+    weights = []
+    found = image_readings.resampled(lambda images_, samples: weights.append((images_, samples)) or float(images_[0]), 7, 4,
+                                     torch.Generator().manual_seed(0), 200)
+    assert found.shape == (200,) and abs(found.mean() - 1) < 4 / 200**0.5
+    assert all(images_.sum() == 7 and samples.sum() == 4 for images_, samples in weights)
