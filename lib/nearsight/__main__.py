@@ -51,14 +51,15 @@ def matching(pattern: str) -> list[Run]:
 
 def list_runs(selected: list[Run], options: argparse.Namespace) -> int:
     """Print a table of all runs."""
-    print(f"{'run':34}{'scale':8}{'date':12}{'device':8}{'wall time':>12}  state")
+    width = max(len(run.name) for run in runs()) + 2
+    print(f"{'run':{width}}{'scale':8}{'date':12}{'device':8}{'wall time':>12}  state")
     for run in runs():
         try:
             kept = load(run).manifest
             about = f"{kept.date[:10]:12}{kept.machine['device']:8}{kept.seconds:>10,.1f} s"
         except RecordRefused:
             about = f"{'-':12}{'-':8}{'-':>12}"
-        print(f"{run.name:34}{run.scale:8}{about}  {state(run)}")
+        print(f"{run.name:{width}}{run.scale:8}{about}  {state(run)}")
     return 0
 
 
