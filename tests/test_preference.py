@@ -1,4 +1,5 @@
 import math
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -213,6 +214,40 @@ def test_in_one_stratum_a_preference_is_the_plain_one():
                       for strata in (None, torch.zeros(120, dtype=torch.int64)))
     assert (matched.deal, matched.preference, matched.low) == (plain.deal, plain.preference, plain.low)
     assert matched.expected == pytest.approx(0.5)
+
+
+def copies(points, latents):
+    return points[(37 * latents[:, 0]).long().abs() % len(points)] + 0.3 * latents
+
+
+def moments(points, latents):
+    return points.mean(0) + latents @ torch.linalg.cholesky(points.T.cov() + 0.1 * torch.eye(2, dtype=points.dtype))
+
+
+def anything(points, latents):
+    return points.amax(0) * latents.sin() + points.square().mean() * latents.roll(1, 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*independent ones")  # six points are few, and all deals of them are seen
+@pytest.mark.parametrize("exchanged", [1, 2])
+@pytest.mark.parametrize("generate", [copies, moments, anything], ids=lambda generate: generate.__name__)
+def test_over_all_deals_the_preference_is_the_influence_of_single_points_whatever_the_generator(generate, exchanged):
+    """E preference = 1/2 + n/(2m) E[c_j(T) - c_j(T')], j in T, T' = T with j and `exchanged` - 1 others exchanged: what a
+    point owns with it in the training set and without. So the influence of single points is no second evidence."""
+    n, m = 3, 40
+    generator = torch.Generator().manual_seed(4)
+    pool, latents = (torch.randn(count, 2, dtype=torch.float64, generator=generator) for count in (2 * n, m))
+    made = {hand: generate(pool[list(hand)], latents) for hand in combinations(range(2 * n), n)}
+    owned = {hand: torch.bincount(nearest(samples, pool).index[:, 0], minlength=2 * n) for hand, samples in made.items()}
+    preferences, influences = [], []
+    for hand in made:
+        rest = tuple(sorted(set(range(2 * n)) - set(hand)))
+        preferences.append(own_other(made[hand], made[rest], pool[list(hand)], pool[list(rest)]).preference)
+        for out, back in product(combinations(hand, exchanged), combinations(rest, exchanged)):
+            without = owned[tuple(sorted(set(hand) - set(out) | set(back)))]
+            influences += (owned[hand] - without)[list(out)].tolist()
+    assert np.mean(preferences) == pytest.approx(0.5 + n / (2 * m) * np.mean(influences), abs=1e-12)
+    assert abs(np.mean(preferences) - 0.5) > 0.01
 
 
 @pytest.mark.parametrize("call, error, words", [
