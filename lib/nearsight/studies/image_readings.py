@@ -7,6 +7,7 @@ and latents; the unit of replication is the block.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,7 +21,9 @@ from nearsight.measures.intervals import Estimate
 from nearsight.measures.membership import area_under_curve
 from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
 from nearsight.records.computing import Results
+from nearsight.records.store import Record, load
 from nearsight.studies.image_measures import owner
+from nearsight.studies.images import SCALES
 
 Pair = tuple[int, int, int]
 
@@ -49,6 +52,23 @@ class Networks:
     def at(self, index: int, name: str) -> dict[tuple[int, int], Tensor]:
         """An array of every network at one checkpoint."""
         return {label: results.stages[index].arrays[name] for label, results in self.results.items()}
+
+
+def recorded(kind: str) -> dict[tuple[int, int], Record]:
+    """The records of the laptop's networks of one kind, such as "512" or "labels", by (block, seed)."""
+    found = {}
+    for run in SCALES:
+        if match := re.fullmatch(rf"images-{re.escape(kind)}-b(\d+)-s(\d+)-laptop", run.name):
+            found[int(match[1]), int(match[2])] = load(run)
+    if not found:
+        raise ValueError(f"there are no networks of the kind {kind!r}; expected a name such as '512' or 'labels'.")
+    return found
+
+
+def networks(records: Mapping[tuple[int, int], Record]) -> Networks:
+    """The results of records, as `recorded` finds them."""
+    sizes = {record.manifest.config["size"] for record in records.values()}
+    return Networks({label: record.results for label, record in records.items()}, *sizes)
 
 
 def over_blocks(values: Mapping[Pair, Tensor]) -> Estimate:
