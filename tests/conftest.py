@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import torch
 from executed import chapters
 from filelock import FileLock
 from hypothesis import settings
-from nearsight.datasets import fashion_mnist
 from nearsight.records.kernels import PLAIN
 
 # The tests work on small arrays, where a second thread mostly waits for the first.
@@ -114,15 +112,3 @@ def browser():
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def one_classifier():
-    """Train the classifier of study 4 once a module, rather than for each network: eleven seconds, the same each time."""
-    from nearsight.studies import images
-
-    with pytest.MonkeyPatch.context() as patch:
-        trained = cache(lambda classes: images_classifier(reference.images, reference.labels, classes))
-        images_classifier, reference = images.train_classifier, fashion_mnist("reference", 16)
-        patch.setattr(images, "train_classifier", lambda pictures, labels, classes: trained(classes))
-        yield

@@ -183,6 +183,7 @@ def valid() -> dict:
         "nearsight.networks.UNet": (networks.UNet, dict(channels=8, multipliers=(1, 1), classes=3)),
         "nearsight.networks.Classifier": (networks.Classifier, dict(classes=3, channels=1, side=8)),
         "nearsight.networks.Classifier()": (networks.Classifier(3, 1, 8), dict(x=images)),
+        "nearsight.networks.clothes_classifier": (networks.clothes_classifier, dict()),
         "nearsight.training.train_classifier": (training.train_classifier, dict(
             images=images, labels=torch.tensor([0, 2]), classes=3, epochs=1, seed=0)),
         "nearsight.networks.UNet()": (unet, dict(x=images, c_noise=torch.zeros(2), labels=torch.tensor([0, 3]))),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from nearsight.datasets import fashion_mnist
-from nearsight.networks import Classifier
+from nearsight.networks import Classifier, classifier, clothes_classifier
 from nearsight.training import train_classifier
 from scipy.stats import binom
 
@@ -16,6 +16,24 @@ def reference():
 @pytest.fixture(scope="module")
 def network(reference):
     return train_classifier(reference.images, reference.labels, classes=10, epochs=8)
+
+
+def test_the_one_that_ships_is_one_of_these(reference):
+    """Trained anew it is another network, which says the same of nearly all images, and is right as often."""
+    shipped, anew = clothes_classifier(), train_classifier(reference.images, reference.labels, classes=10)
+    held = fashion_mnist("report", 16)
+    said = shipped(held.images).argmax(1)
+    assert (said == anew(held.images).argmax(1)).double().mean() > 0.9
+    assert abs((said == held.labels).double().mean() - 0.85) < 3 * (0.85 * 0.15 / 1024) ** 0.5
+    assert not shipped.training and not any(weight.requires_grad for weight in shipped.parameters())
+
+
+def test_another_file_than_the_one_that_ships_is_refused(tmp_path, monkeypatch):
+    other = tmp_path / "clothes-classifier.safetensors"
+    other.write_bytes(classifier.WEIGHTS.read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(classifier, "WEIGHTS", other)
+    with pytest.raises(ValueError, match="is not the file that ships with the package"):
+        clothes_classifier()
 
 
 def test_it_tells_kinds_of_clothes_apart_that_it_has_not_seen(network):

@@ -11,7 +11,6 @@ from nearsight.studies.image_moments import Moments, draw, image_samples, image_
 from nearsight.studies.images import image_network, prepared, untrained
 from nearsight.training import train
 
-pytestmark = pytest.mark.usefixtures("one_classifier")
 SMOKE = find("images-smoke")
 SAMPLES, WEIGHTS = find("image-samples-smoke"), find("image-weights-smoke")
 LISTED = [run for run in runs() if run.computation in (image_samples, image_weights)]

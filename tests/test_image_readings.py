@@ -18,7 +18,7 @@ STEPS = [10, 20]
 
 
 @pytest.fixture(scope="module")
-def ground(one_classifier):
+def ground():
     return images.prepared(replace(find("images-smoke").config, blocks=BLOCKS))[0]
 
 

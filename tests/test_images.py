@@ -18,7 +18,6 @@ from nearsight.studies.images import ImageNetwork, image_network, members, prepa
 from nearsight.training import train
 from nearsight.training.recipe import draw as drawn
 
-pytestmark = pytest.mark.usefixtures("one_classifier")
 SMOKE = find("images-smoke")
 FEW = SMOKE.config.counts
 TINY = Counts(held=16, samples=8, pictures=4, curve=8, probes=(4, 2, 2), candidates=8)

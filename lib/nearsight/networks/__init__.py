@@ -7,7 +7,7 @@ see the same object.
 
 from nearsight.networks.attention_unet import AttentionUNet
 from nearsight.networks.chain import EpsilonDenoiser
-from nearsight.networks.classifier import Classifier
+from nearsight.networks.classifier import Classifier, clothes_classifier
 from nearsight.networks.depth_unet import DepthUNet, bypassed, solve_width
 from nearsight.networks.mlp import MLP
 from nearsight.networks.preconditioned import Preconditioned
@@ -15,4 +15,4 @@ from nearsight.networks.transformer import TokenDenoiser, TokenTransformer
 from nearsight.networks.unet import UNet
 
 __all__ = ["MLP", "AttentionUNet", "Classifier", "DepthUNet", "EpsilonDenoiser", "Preconditioned", "TokenDenoiser",
-           "TokenTransformer", "UNet", "bypassed", "solve_width"]
+           "TokenTransformer", "UNet", "bypassed", "clothes_classifier", "solve_width"]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from nearsight import checks
+from nearsight.files import sha256
+
+WEIGHTS = Path(__file__).with_name("data") / "clothes-classifier.safetensors"
+SHA256 = "636b7b35ad0603c8f19c18f0def5cb7d8c95e20b11557a57f9861da2176b070e"
 
 
 class Classifier(nn.Module):
@@ -34,3 +41,20 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+
+def clothes_classifier() -> Classifier:
+    """The classifier of the ten kinds of clothes of Fashion-MNIST at 16 x 16 that ships with the package, in evaluation
+    mode, its gradients off. Cost: a file of 41 kB.
+
+    Trained once, by `training.train_classifier` on the 4,096 reference images, which no network of the book is trained on;
+    it is right on 85 % of others. It ships because a training is not determined to more than a digit or two: features that
+    are to be the same on every machine need the same weights. Raises ValueError for a file that is not the one that ships.
+    """
+    content = WEIGHTS.read_bytes()
+    if sha256(content) != SHA256:
+        raise ValueError(f"{WEIGHTS.name} is not the file that ships with the package; expected SHA-256 {SHA256[:12]}: "
+                         "install the package again.")
+    network = Classifier(classes=10)
+    network.load_state_dict(load(content))
+    return network.requires_grad_(False).eval()

@@ -18,11 +18,11 @@ from torch.nn.functional import avg_pool2d, interpolate
 from nearsight.datasets.fashion import fashion_mnist
 from nearsight.datasets.index_sets import disjoint_splits
 from nearsight.measures.features import PrincipalBasis, principal_basis
+from nearsight.networks.classifier import clothes_classifier
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.unet import UNet
 from nearsight.records.runs import Run, Stage, Work
 from nearsight.studies.image_measures import COARSE, EXCHANGED, Counts, Ground, measure
-from nearsight.training.classifiers import train_classifier
 from nearsight.training.loop import train
 from nearsight.training.recipe import Training, log_steps
 
@@ -112,7 +112,6 @@ def prepared(config: ImageNetwork, device: str = "cpu") -> tuple[Ground, Tensor 
     former."""
     sets = {name: fashion_mnist(split, 16) for name, split in SPLITS.items()}
     basis = principal_basis(sets["reference"].images, DIRECTIONS)
-    classifier = train_classifier(sets["reference"].images, sets["reference"].labels, classes=10)
     images = {name: filtered(config, each.images, basis).to(device) for name, each in sets.items()}
     labels = None
     if config.condition == "labels":
@@ -129,7 +128,7 @@ def prepared(config: ImageNetwork, device: str = "cpu") -> tuple[Ground, Tensor 
     for each in (images, labels or {"blocks": images["blocks"]}):
         each["blocks"] = each["blocks"][:config.blocks * config.size].unflatten(0, shape)
     basis = PrincipalBasis(*(part.to(device) for part in (basis.mean, basis.directions, basis.shares)))
-    return Ground(own=config.block, trained=trained, basis=basis, classifier=classifier.to(device),
+    return Ground(own=config.block, trained=trained, basis=basis, classifier=clothes_classifier().to(device),
                   scaling=sets["blocks"].scaling, labels=labels, **images), trained_labels
 
 
