@@ -105,11 +105,11 @@ axes.set(xscale="log", xlabel="training step",
 # run the record says:
 
 # %% tags=["hide-input"]
-heading = ("array", "difference under other kernels", "significant digits", "tolerance")
+heading = ("array", "difference under other kernels", "digits", "tolerance")
 shares = {name: kept / MARGIN for name, kept in record.manifest.tolerances.items()}
-rows = [(name, f"{share:.0e}", f"{significant_digits(share):.1f}", f"{MARGIN * share:.0e}")
-        for name, share in shares.items()]
-HTML(table([heading, *rows]))
+HTML(table([heading, *(
+    (name, f"{share:.1e}", f"{significant_digits(share):.1f}", f"{MARGIN * share:.1e}")
+    for name, share in shares.items())]))
 
 # %% [markdown]
 # An array that keeps less than one digit is not a result, whatever the figure looks

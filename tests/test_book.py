@@ -83,6 +83,16 @@ def test_a_page_does_not_scroll_sideways(seen, width):
     assert seen.page.evaluate("() => document.documentElement.scrollWidth") <= width["width"]
 
 
+def test_no_code_and_nothing_printed_has_to_be_scrolled(seen):
+    seen.page.set_viewport_size(DESKTOP)
+    boxes = seen.page.evaluate("""() => {
+        document.querySelectorAll("details").forEach(folded => { folded.open = true; });
+        return [...document.querySelectorAll("div.cell_input pre, div.cell_output pre")].map(
+            box => ({first: box.innerText.split("\\n")[0], width: box.clientWidth, needed: box.scrollWidth}));
+    }""")
+    assert [box for box in boxes if box["width"] == 0 or box["needed"] > box["width"]] == []
+
+
 @pytest.fixture(scope="module")
 def documents(book):
     return {file.relative_to(book).as_posix(): BeautifulSoup(file.read_text("utf8"), "html.parser")

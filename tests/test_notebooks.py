@@ -46,6 +46,13 @@ def test_a_chapter_warns_of_nothing(chapter):
     assert [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"] == []
 
 
+def test_every_figure_of_a_chapter_can_be_read(chapter):
+    cells, _ = chapter
+    names = {cell.id: cell.metadata.get("mystnb", {}).get("figure", {}).get("name", cell.source[:60]) for cell in cells}
+    assert [f"{names[cell.id]}: {fault}" for cell in cells for output in cell.outputs
+            for fault in output.get("metadata", {}).get("image/png", {}).get("illegible", [])] == []
+
+
 def test_what_a_chapter_computes_again_is_as_recorded(chapter):
     cells, _ = chapter
     pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]

@@ -36,6 +36,7 @@ from nearsight.studies import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY, RECORDED, LOCK = (ROOT / name for name in ("lib/nearsight", "book/recorded", "requirements.lock"))
+WATCH = LIBRARY / "page" / "legibility.py"  # leaves what cannot be read of a figure in the metadata of its output
 TIMEOUT = 900  # seconds, for each cell
 BY_NAME = ("nearsight.studies.find", "nearsight.studies.runs")  # they reach every study: those named count instead
 
@@ -53,7 +54,7 @@ def key(chapter: Path) -> str:
             total.update(f"{run.name} {meaning(run.computation, run.config).digest} {run.config}\n".encode())
     data = (path for path in LIBRARY.rglob("*") if path.suffix != ".py" and "__pycache__" not in path.parts)
     records = (path for path in RECORDED.glob("*/*") if named(path.parent.name))
-    for file in sorted(path for path in (LOCK, *data, *records) if path.is_file()):
+    for file in sorted(path for path in (LOCK, WATCH, *data, *records) if path.is_file()):
         content = file.read_bytes()
         total.update(f"{file.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode() + content)
     total.update(repr([os.environ.get(name) for name in sorted(PLAIN)]).encode())
@@ -99,7 +100,8 @@ def execute(notebook, chapter: Path) -> float:
     """Execute a chapter's cells in place, in the folder of its script; return the seconds that they took."""
     begun = []
     client = NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": chapter.parent}},
-                            record_timing=False, on_cell_execute=lambda cell, cell_index: begun.append(cell))
+                            extra_arguments=[f"--IPKernelApp.extensions=nearsight.page.{WATCH.stem}"], record_timing=False,
+                            on_cell_execute=lambda cell, cell_index: begun.append(cell))
     start = time.perf_counter()
     try:
         client.execute()
