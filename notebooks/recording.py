@@ -99,10 +99,11 @@ axes.set(xscale="log", xlabel="training step",
 # another order and round differently, and training amplifies that. So the tolerance is
 # *measured*: when a run is recorded, some of its stages are computed a second time, in
 # a process that is made to use the plainest kernels of each library and other threads.
-# The largest difference $Z$ of an array, as a share of its largest entry, leaves it
-# $-\log_{10} Z$ **significant digits**, as stochastic arithmetic calls them
-# {cite:p}`sohier2021`. One digit is kept in reserve: the tolerance is $10 Z$. Of this
-# run the record says:
+#
+# On this page, $Z$ is the largest difference of an array between the two, as a share of
+# its largest entry. It leaves the array $-\log_{10} Z$ **significant digits**, as
+# stochastic arithmetic calls them {cite:p}`sohier2021`. One digit is kept in reserve:
+# the tolerance is $10 Z$. Of this run the record says:
 
 # %% tags=["hide-input"]
 heading = ("array", "difference under other kernels", "digits", "tolerance")
