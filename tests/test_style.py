@@ -19,6 +19,7 @@ def test_ruff_has_nothing_to_say():
     ("# %%\n# " + "a" * 86 + "\nx = 1  # " + "a" * 79 + "\n", []),
     ("# %%\n# " + "a b " * 22 + "c\n", ["E501"]),
     ("# %%\nx = [" + "1, " * 30 + "1]\n", ["E501"]),
+    ("# %% [markdown]\n# | " + "a | " * 30 + "b |\n", []),
     ("# %%\nimport torch\nimport math\n\nprint(math, torch)\n", ["I001"]),
     ("# %%\nprint(unknown)\n", ["F821"]),
     ("# %%\nimport math\n\nprint(math)\n\n# %%\nimport math\n\nprint(math)\n", []),
