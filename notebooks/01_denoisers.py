@@ -361,7 +361,7 @@ for errors, label, color, style, at, offset in (
         (gap.holdout_errors, "empirical,\nheld-out", HOLDOUT, "-", 0, (0, 15)),
         (gap.train_errors, "empirical, train", TRAIN, "-", 10, (8, 0)),
         (smooth_gap.holdout_errors, "Gaussian,\nheld-out", HOLDOUT, "--", 0, (0, 50)),
-        (smooth_gap.train_errors, "Gaussian, train", TRAIN, "--", 3, (8, -6))):
+        (smooth_gap.train_errors, "Gaussian, train", TRAIN, "--", 2, (8, -8))):
     mean, low, high = with_interval(errors)
     curve(left, sigmas, mean, label, color, low, high, at, offset, linestyle=style)
 curve(left, sigmas, sigmas**2, "do nothing", NEUTRAL, at=8, offset=(8, 0),
@@ -371,7 +371,7 @@ left.set(xscale="log", yscale="log", ylim=(3e-5, 2), xlabel=r"noise level $\sigm
 for result, label, color, style, at, offset in (
         (gap, "empirical", TRAIN, "-", 1, (10, 4)),
         (smooth_gap, "Gaussian", TRAIN, "--", 0, (6, 10))):
-    seen = result.gap < 10
+    seen = result.gap < 100
     errors = result.train_errors[seen], result.holdout_errors[seen]
     low, high = gap_band(*errors, generator)
     curve(right, sigmas[seen], result.gap[seen], label, color, low, high, at, offset,

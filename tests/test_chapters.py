@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from book_reading import captions, prose, reading, words
+from book_reading import FIGURES_A_MINUTE, WORDS_A_MINUTE, captions, prose, reading, words
 from cells import FOLDED, REMOVED, code_cells, has, lines_of_code, rebound, reuse, seen, undefined
 from conftest import ROOT
 from executed import chapters
@@ -73,6 +73,8 @@ def test_minutes_are_of_words_and_figures(tmp_path):
     assert captions(tmp_path / "page.py") == {"fig-a": "So it is."}
 
 
-def test_the_landing_page_types_no_minutes():
-    page = (ROOT / "book" / "index.md").read_text("utf8")
-    assert "{minutes}`" in page and not re.search(r"\b(\d+|ten|twelve|fifteen|twenty) minutes", page)
+def test_the_landing_page_types_no_minutes_and_names_the_rule():
+    page = " ".join((ROOT / "book" / "index.md").read_text("utf8").split())
+    assert page.count("{minutes}`") == len(SPINE)
+    assert not re.search(r"\b(\d+|ten|twelve|fifteen|twenty) minutes", page)
+    assert f"{WORDS_A_MINUTE} words a minute" in page and f"{FIGURES_A_MINUTE} figures a minute" in page

@@ -4,7 +4,7 @@
 
 Words are those of the prose with its tables: a formula within a line is one word, a cited work and a computed number as
 well; code, displayed formulas and captions do not count. A reader of non-fiction takes 238 words a minute (Brysbaert 2019,
-Journal of Memory and Language 109, 104047); for a figure with its caption we allow half a minute.
+Journal of Memory and Language 109, 104047); for a figure with its caption half a minute is allowed.
 """
 
 from __future__ import annotations
