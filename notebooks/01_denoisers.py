@@ -419,7 +419,7 @@ glue(train_at_one=gap.train[at_one], holdout_at_one=gap.holdout[at_one],
 # kind?* If training and held-out images are dealt at random from one pool, equally many
 # of each, then a model that had learned only the source would be as near to the one as
 # to the other. So we count: of all samples, what share is nearer to the training
-# images? Without any memory that *preference* is ½.
+# images? Without any memory that *preference* $\nu$ is ½.
 #
 # For the Gaussian we can ask it of many training sets, since it needs no sampler: a
 # draw from its law is the mean and a random combination of the centered training
