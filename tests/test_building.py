@@ -106,6 +106,16 @@ def test_a_chapter_is_executed_again_when_something_that_it_reaches_has_changed_
     assert len(folders) == 2  # what is outdated is dropped
 
 
+def test_the_minutes_of_a_chapter_are_those_of_its_present_text(small):
+    def minutes(count: int) -> str:
+        small.write("It takes {minutes}`/notebooks/a.py`.", a="# %% [markdown]\n# " + "word " * count)
+        small.build()
+        page = BeautifulSoup((small.root / "_build/html/book/index.html").read_text("utf8"), "html.parser")
+        return page.select_one("article p").text
+
+    assert minutes(240) == "It takes 1 minute." and minutes(960) == "It takes 4 minutes."
+
+
 def test_a_record_counts_where_it_is_named(small):
     record = small.root / "book/recorded/one-laptop/manifest.json"
     record.parent.mkdir(parents=True)
