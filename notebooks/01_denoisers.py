@@ -39,6 +39,7 @@ from nearsight.page import HOLDOUT, NEUTRAL, TRAIN, curve, gallery, glue, use_st
 from scipy.optimize import brentq
 
 use_style()
+torch.set_num_threads(1)  # small products: a second thread would mostly wait
 
 # %% [markdown]
 # ## A thousand photographs, and a thousand the model never sees
