@@ -141,7 +141,7 @@ SCALES = [
            laptop=Networks((16,), keep=RATIOS.index(1) + 1),
            paper=Networks((16,), (0.5, 1, 2, 4, 8, 16, 32, 64), width=256, training_steps=20_000, steps=80), on_device=True),
     Scales("networks-64", networks, smoke=Networks((16,), (1, 4), training_steps=2, samples=50, sets=2, steps=4),
-           laptop=Networks((64,)),
+           laptop=Networks((64,), steps=50),
            paper=Networks((1, 16, 16), (10 / 256, 90 / 256, 170 / 256, 250 / 256), width=64, training_steps=2000,
                           batch=128, steps=1200), on_device=True),
 ]
