@@ -1,4 +1,4 @@
-"""Where a share crosses a level for good: plain cases, edges, and coverage."""
+"""Where a share first reaches a level: plain cases, edges, and coverage."""
 
 import math
 
@@ -19,13 +19,14 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("shares, place", [
-    ((0.0, 0.0, 1.0, 1.0), 1.5), ((0.1, 0.4, 0.6, 0.9), 1.5), ((0.0, 0.2, 0.4, 0.8), 2.5),
-    ((0.7, 0.0, 0.4, 0.6), 3.0),  # for good: not where it first was above
-    ((0.5, 0.5, 0.5, 0.5), 0.5), ((0.9, 1.0, 1.0, 1.0), 0.5), ((0.9, 0.8, 0.7, 0.4), math.inf), ((0.0,) * 4, math.inf)])
-def test_the_place_is_where_the_share_stays_above(shares, place):
+@pytest.mark.parametrize("shares, place, stays", [
+    ((0.0, 0.0, 1.0, 1.0), 1.5, True), ((0.1, 0.4, 0.6, 0.9), 1.5, True), ((0.0, 0.2, 0.4, 0.8), 2.5, True),
+    ((0.7, 0.0, 0.4, 0.6), 0.5, False), ((0.0, 1.0, 0.4, 0.6), 0.75, False), ((0.0, 1.0, 0.5, 0.5), 0.75, True),
+    ((0.5, 0.5, 0.5, 0.5), 0.5, True), ((0.9, 1.0, 1.0, 1.0), 0.5, True), ((0.9, 0.8, 0.7, 0.4), 0.5, False),
+    ((0.0,) * 4, math.inf, False)])
+def test_the_place_is_the_first_at_the_level(shares, place, stays):
     found = crossing(X, outcomes(*shares), seeded())
-    assert found.place == pytest.approx(place) and found.low <= found.place <= found.high
+    assert found.place == pytest.approx(place) and found.low <= found.place <= found.high and found.stays == stays
 
 
 def test_another_level():

@@ -1,4 +1,4 @@
-"""From where on a probability stays above a level, read off repeated runs on a grid, and how sure that is."""
+"""Where a probability first reaches a level, read off repeated runs on a grid, and how sure that is."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from nearsight.measures.intervals import resampled_counts
 
 @dataclass(frozen=True, repr=False)
 class Crossing(Readable):
-    """The place where a share crosses a level for good, with its 95 % bounds.
+    """The place where a share first reaches a level, with its 95 % bounds, and whether it stays there on the grid beyond.
 
-    The least place of the grid stands for "there or below", inf for "beyond the grid".
+    The least place of the grid stands for "there or below", inf for "not on the grid".
     """
 
     place: float
     low: float
     high: float
+    stays: bool
 
     _headline = "place"
 
     def _pairs(self) -> dict[str, object]:
-        return {"place": f"{self.place:.3g}", "95 %": f"[{self.low:.3g}, {self.high:.3g}]"}
+        return {"place": f"{self.place:.3g}", "95 %": f"[{self.low:.3g}, {self.high:.3g}]", "stays": self.stays}
 
 
 def crossing(x: Tensor, outcomes: Tensor, generator: Generator, level: float = 0.5, resamples: int = 2000) -> Crossing:
-    """The place in the grid x [S] from which on the share of true outcomes [R, S] stays at `level` or above.
+    """The first place of the grid x [S] at which the share of true outcomes [R, S] is at `level` or above.
 
     Between two places the share is taken for linear. The bounds are quantiles over resampled runs, the rows of `outcomes`.
     Raises ValueError for a grid that does not rise, another shape or a level outside (0, 1). Cost O(resamples R S).
@@ -48,16 +49,17 @@ def crossing(x: Tensor, outcomes: Tensor, generator: Generator, level: float = 0
     hits, places = values.cpu().double(), places.cpu().double()
     drawn = torch.cat([_places(places, counts @ hits / len(hits), level)
                        for counts in resampled_counts(len(hits), resamples, generator)]).sort().values
-    edge = int(0.025 * len(drawn))
-    return Crossing(float(_places(places, hits.mean(0, keepdim=True), level)), float(drawn[edge]), float(drawn[-1 - edge]))
+    edge, shares = int(0.025 * len(drawn)), hits.mean(0)
+    place = float(_places(places, shares[None], level))
+    stays = place < math.inf and bool((shares[places >= place] >= level).all())
+    return Crossing(place, float(drawn[edge]), float(drawn[-1 - edge]), stays)
 
 
 def _places(x: Tensor, shares: Tensor, level: float) -> Tensor:
     """The crossing of each row of shares [B, S]."""
-    below = shares < level
-    first = len(x) - below.flip(1).double().argmax(1)  # the place after the last one below the level
-    first = torch.where(below.any(1), first, 0)
+    reached = shares >= level
+    first = torch.where(reached.any(1), reached.double().argmax(1), len(x))
     inner = first.clamp(1, len(x) - 1)
-    left, right = (shares.gather(1, (inner - shift)[:, None]).squeeze(1) for shift in (1, 0))
-    found = x[inner - 1].lerp(x[inner], (level - left) / torch.where(right > left, right - left, 1.0))
+    before, after = (shares.gather(1, (inner - shift)[:, None]).squeeze(1) for shift in (1, 0))
+    found = x[inner - 1].lerp(x[inner], (level - before) / torch.where(after > before, after - before, 1.0))
     return torch.where(first == 0, x[0], torch.where(first == len(x), math.inf, found))
