@@ -48,7 +48,7 @@ from nearsight.gaussian import (
     squared_bures,
 )
 from nearsight.gaussian.sliced import projected, sliced_to_points
-from nearsight.measures import mean_interval
+from nearsight.measures import mean_interval, wilson
 from nearsight.networks import MLP, Preconditioned
 from nearsight.noise import level_index
 from nearsight.page import (
@@ -90,16 +90,17 @@ def off(values, theory):
 # ```{admonition} Definitions
 # :class: note
 # Symbols are those of the chapter; these are used here only.
-# - **Energies.** $U_X = \int p_X^2 - 2 \int p_X Q_1$ of a set $X$, so that $\Delta =
-#   U_T - U_O$.
+# - **Energies.** $U_X = \int p_X^2 - 2 \int p_X Q_1$ of a set $X$, so that
+#   $\Delta = U_T - U_O$.
 # - **The other limit.** $\alpha = (\ln n)/d$ is fixed while $d$ grows, so that $n$ is
 #   exponential in $d$. The empirical density at a noisy training point $x$ then has two
 #   parts: the term of the point's own parent, $e^{-d/2}/n$ in units of
 #   $(2\pi\sigma^2)^{-d/2}$, since $x$ lies at squared distance $d\sigma^2$ from it, and
 #   the sum over all others. Orders of magnitude are meant up to factors that do not
 #   change the exponent.
-# - **The posterior** of a noisy $x$ is $p(y \mid x) \propto P(y)\,
-#   e^{-|x-y|^2/2\sigma^2}$; its mean $\mathbb E[y \mid x]$ is what a denoiser returns.
+# - **The posterior** of a noisy $x$ is
+#   $p(y \mid x) \propto P(y)\, e^{-|x-y|^2/2\sigma^2}$; its mean $\mathbb E[y \mid x]$
+#   is what a denoiser returns.
 # ```
 #
 # (leaning)=
@@ -110,29 +111,30 @@ def off(values, theory):
 #
 # ```{admonition} Derivation
 # :class: dropdown
-# Let $a_1, \dots, a_n$ be independent and standard normal, $\bar a$ their mean, and
-# $b_i = \frac1n + (a_i - \bar a)/\sqrt n$. Then $x = \sum_i b_i y_i$ has mean $m$ and
-# covariance $S$: it is a sample of $Q$. For white points, once the weights are given,
-# $x$ and $y_i$ are jointly normal with covariance $b_i$ in each coordinate. Hence given
-# $x$, with $v = \sum_k b_k^2$,
+# Let $\varepsilon_1, \dots, \varepsilon_n$ be independent and standard normal,
+# $\bar\varepsilon$ their mean, and
+# $c_i = \frac1n + (\varepsilon_i - \bar\varepsilon)/\sqrt n$. Then $x = \sum_i c_i y_i$
+# has mean $m$ and covariance $S$: it is a sample of $Q$. For white points, once the
+# weights are given, $x$ and $y_i$ are jointly normal with covariance $c_i$ in each
+# coordinate. Hence given $x$, with $v = \sum_k c_k^2$,
 #
 # $$
-# |x - y_i|^2 \sim \Big(1 - \frac{b_i^2}{v}\Big)\,
-# \chi^2_d\bigg(\frac{(1 - b_i/v)^2\, |x|^2}{1 - b_i^2/v}\bigg), \qquad
+# |x - y_i|^2 \sim \Big(1 - \frac{c_i^2}{v}\Big)\,
+# \chi^2_d\bigg(\frac{(1 - c_i/v)^2\, |x|^2}{1 - c_i^2/v}\bigg), \qquad
 # |x - y'|^2 \sim \chi^2_d\big(|x|^2\big)
 # $$
 #
-# for a training point and a fresh one, $\chi^2_d(\cdot)$ noncentral. This is exact.
-# `expected_preference` takes the distances of one sample for independent (their
+# for a training point and a fresh one $y'$, $\chi^2_d(\cdot)$ noncentral. This is
+# exact. `expected_preference` takes the distances of one sample for independent (their
 # correlations are of order $1/n$) and $v$ for its mean, 1. Against simulation it errs
 # by less than 0.01 from $d = 16$ on, by 0.005 from $d = 64$ on.
 #
 # For large $d$ both squared distances are normal around $2d$. Their variances are $6d$
-# for a fresh point and $6d + 4d^2/n = 6 d k^2$ for a training point, whose mean its
-# weight moves by $2 d\, b_i$. The least of $n$ normal numbers of deviation $\tau$ lies
-# $\tau \sqrt{2 \ln n}$ below the mean, with Gumbel's law of width $\tau/\sqrt{2 \ln
-# n}$. The difference of two such is logistic, and {eq}`eq-leaning` follows, with
-# corrections that fall as slowly as $1/\ln n$.
+# for a fresh point and $6d + 4d^2/n$ for a training point, whose mean its weight moves
+# by $2 d\, c_i$. The least of $n$ normal numbers of variance $V$ lies
+# $\sqrt{2 V \ln n}$ below their mean, with Gumbel's law of width $\sqrt{V/(2 \ln n)}$.
+# The difference of two such is logistic, and {eq}`eq-leaning` follows, with corrections
+# that fall as slowly as $1/\ln n$.
 # ```
 
 # %%
@@ -154,9 +156,9 @@ for (d, line), color in zip(lean.items(), COLORS):
     axes.plot(scale, leading_lean(n, d), color=color, lw=1, ls="--")
     axes.axvline(math.log(d) / 6, color=color, lw=0.8, ymax=0.06)
 axes.axhline(0.5, color=NEUTRAL, lw=0.9, ls=":")
-axes.text(0.0055, 0.512, "ideal generator", color=NEUTRAL, fontsize=8.5)
+axes.text(0.0055, 0.468, "ideal generator", color=NEUTRAL, fontsize=8.5)
 axes.set(xscale="log", xlabel=r"$d\,\ln n\,/\,(6n)$", ylabel=r"preference $\nu$",
-         xlim=(5e-3, 3), ylim=(0.47, 1.02))
+         xlim=(5e-3, 3), ylim=(0.45, 1.02))
 axes.legend(loc="center left");
 
 # %% tags=["remove-input"]
@@ -406,8 +408,8 @@ glue(log_density=log_densities.mean(), recall_low=recall[0], recall_at=recall[3]
      precision_least=precision.min(), precision_most=precision.max())
 
 # %% [markdown]
-# Recall goes from {glue:text}`recall_low:.2f` over {glue:text}`recall_at:.2f` at $n =
-# d$ to {glue:text}`recall_high:.2f`; the ideal generator has
+# Recall goes from {glue:text}`recall_low:.2f` over {glue:text}`recall_at:.2f` at
+# $n = d$ to {glue:text}`recall_high:.2f`; the ideal generator has
 # {glue:text}`recall_ideal:.2f`.
 #
 # Precision hardly moves, between {glue:text}`precision_least:.2f` and
@@ -415,10 +417,10 @@ glue(log_density=log_densities.mean(), recall_low=recall[0], recall_at=recall[3]
 # one.
 #
 # And the mean log density says nothing at all: it is $-\tfrac12 (1 + \ln 2\pi)$ per
-# dimension in expectation for every $n$, since $\mathbb E (\operatorname{tr} S + |m -
-# \mu|^2) = \operatorname{tr} \Sigma$, and we measure {glue:text}`log_density:.3f`. *A
-# sign of $\Delta$ says nothing about quality*; it turns where it turns, and quality
-# goes on rising.
+# dimension in expectation for every $n$, since
+# $\mathbb E (\operatorname{tr} S + |m - \mu|^2) = \operatorname{tr} \Sigma$, and we
+# measure {glue:text}`log_density:.3f`. *A sign of $\Delta$ says nothing about quality*;
+# it turns where it turns, and quality goes on rising.
 #
 # ## The one-step model
 #
@@ -466,9 +468,9 @@ glue(pole_floor=one_step_limit(1e12, published),
      pole_two=one_step_limit(2.0, published), pole_two_live=poles[published].mean(0)[3])
 
 # %% [markdown]
-# At the published noise and $n = 2d$ the limit is {glue:text}`pole_two:.3f`; at $d =
-# 100$ we find {glue:text}`pole_two_live:.3f`, and the exact trace and the error of the
-# mean at finite $d$ explain the difference. Infinitely many data leave
+# At the published noise and $n = 2d$ the limit is {glue:text}`pole_two:.3f`; at
+# $d = 100$ we find {glue:text}`pole_two_live:.3f`, and the exact trace and the error of
+# the mean at finite $d$ explain the difference. Infinitely many data leave
 # {glue:text}`pole_floor:.4f`: the model never recovers the variance. *The "monotone
 # fall from $n = d$" is the far side of a double-descent pole.*
 #
@@ -477,8 +479,9 @@ glue(pole_floor=one_step_limit(1e12, published),
 # The base from which the model generates, $\mathcal N(m, \sigma_x^2 I)$, has the right
 # shape already if the truth is isotropic: with $\sigma \to 0$ the model becomes perfect
 # without having learned anything. For $\Sigma \ne I$ and infinitely many data it
-# generates the covariance $(\operatorname{tr} \Sigma/d + \sigma^2)\, \Sigma^2 (\Sigma +
-# \sigma^2)^{-2}$, which is wrong for every $\sigma$.
+# generates the covariance
+# $(\operatorname{tr} \Sigma/d + \sigma^2)\, \Sigma^2 (\Sigma + \sigma^2)^{-2}$, which
+# is wrong for every $\sigma$.
 
 # %%
 def covariance_of_much_data(spectrum, sigma):
@@ -569,13 +572,16 @@ kept = float(torch.prod(1 - torch.linspace(1e-4, 0.02, 11)[:10]))
 optimizer_steps = [20 * math.ceil(images / 128) for images in range(10, 251)]
 shares_ideal = released.double().mean(), common.double().mean()
 assert shares_ideal[0] == 1 and 0.05 < shares_ideal[1] < 0.3
+common_low, common_high = wilson(int(common.sum()), len(common))
 glue(kept=kept, ideal_released=shares_ideal[0], ideal_common=shares_ideal[1],
+     common_low=common_low, common_high=common_high,
      fewest=min(optimizer_steps), most=max(optimizer_steps))
 
 # %% [markdown]
 # The ideal generator scores $\Pr(\Delta > 0) =$ {glue:text}`ideal_released:.2f` in the
-# units of the release, and {glue:text}`ideal_common:.2f` in common ones, because
-# unequal sets have unequal kernels.
+# units of the release, and {glue:text}`ideal_common:.2f` [{glue:text}`common_low:.2f`,
+# {glue:text}`common_high:.2f`] in common ones, because unequal sets have unequal
+# kernels.
 #
 # ## What depends on the data, and what does not
 #
@@ -1040,9 +1046,9 @@ glue(rate_skewed=rates["skewed mixture"], rate_symmetric=rates["symmetric mixtur
 #
 # The exact score of $n$ points does memorize, and its transition is known
 # {cite:p}`biroli2024dynamical`: the posterior weights collapse on one point at
-# $\sigma_C = \sigma_\text{data}/\sqrt{n^{2/d} - 1}$, which depends on $\alpha = (\ln
-# n)/d$ alone. We measure the participation $Y_2 = \mathbb E \sum_i w_i^2$, which is 1
-# if one point has all the weight.
+# $\sigma_C = \sigma_\text{data}/\sqrt{n^{2/d} - 1}$, which depends on
+# $\alpha = (\ln n)/d$ alone. We measure the participation
+# $Y_2 = \mathbb E \sum_i w_i^2$, which is 1 if one point has all the weight.
 
 # %%
 CASES = [(4, 8), (4, 200), (8, 64), (16, 64), (16, 601), (100, 100)]
@@ -1067,7 +1073,8 @@ collapse = {case: participation(*case) for case in CASES}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.6))
 for d, color in zip((4, 8, 16, 100), COLORS):
     sizes = torch.logspace(math.log10(2), 4, 50)
-    curve(left, sizes / d, sizes.log() / d, f"$d = {d}$", color, lw=1.2)
+    curve(left, sizes / d, sizes.log() / d, f"$d = {d}$", color, lw=1.2,
+          offset=(4, -5 if d == 8 else 0))
 for level in (0.3, 1.0, 3.0):
     alpha = math.log(1 + level**-2) / 2
     left.axhline(alpha, color=NEUTRAL, lw=0.7, ls="--")
@@ -1095,8 +1102,8 @@ glue(meet_low=meeting.min(), meet_high=meeting.max(),
 # {glue:text}`collapse_100:.1f`, above the width of the data: in the proportional regime
 # the empirical score has collapsed long before the data's own scale (the *speciation*
 # of clusters is at $\sqrt{\lambda_\text{max}}$, here 1). *That $n \sim e^{\alpha d}$
-# and $n \sim d$ are different questions* can be seen on the left: neither scale is $n =
-# d$.
+# and $n \sim d$ are different questions* can be seen on the left: neither scale is
+# $n = d$.
 #
 # ### Parameters
 #

@@ -1,4 +1,4 @@
-"""The theory of the preference of a fitted Gaussian: exact parts, limits, simulation; and the nine properties of white fits."""
+"""The preference of a fitted Gaussian, its exact parts, limits and simulation; the nine properties of white fits."""
 
 import math
 

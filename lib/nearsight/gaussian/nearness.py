@@ -2,23 +2,23 @@
 
 A sample of N(m, S), fitted to y_1 .. y_n, is a weighted sum of these points:
 
-    x = sum_i b_i y_i,    b_i = 1/n + (a_i - mean a)/sqrt n,    a_i independent and standard normal,
+    x = sum_i c_i y_i,    c_i = 1/n + (eps_i - mean eps)/sqrt n,    eps_i independent and standard normal,
 
 for that has mean m and covariance S. If the points are white, x and y_i are jointly normal once the weights are given:
-given x, each coordinate of y_i has the mean b_i/s that of x and the variance 1 - b_i^2/s, s = sum_k b_k^2. A sample is near
-to the points from which it has its weight:
+given x, each coordinate of y_i has c_i/v of that of x as mean and the variance 1 - c_i^2/v, v = sum_k c_k^2. A sample is
+near to the points from which it has its weight:
 
-    |x - y_i|^2 = (1 - b_i^2/s) chi^2_d( (1 - b_i/s)^2 R / (1 - b_i^2/s) ),    R = |x|^2, R/s of law chi^2_d,
+    |x - y_i|^2 = (1 - c_i^2/v) chi^2_d( (1 - c_i/v)^2 R / (1 - c_i^2/v) ),    R = |x|^2, R/v of law chi^2_d,
 
-chi^2_d(c) noncentral, and |x - y'|^2 of law chi^2_d(R) for a fresh point y'. All this is exact. `expected_preference`
-then takes distances that share x for independent (they have correlations of order 1/n) and s for 1, its mean.
+chi^2_d( ) noncentral, and |x - y'|^2 of law chi^2_d(R) for a fresh point y'. All this is exact. `expected_preference`
+then takes distances that share x for independent (they have correlations of order 1/n) and v for 1, its mean.
 
 For large d both squared distances are normal around 2d, with variances 6d for a fresh point and 6d + 4d^2/n for a training
-point: the weights widen the second. The lesser of n such numbers follows Gumbel's law, the difference of two a logistic:
+point: the weights widen the second. The least of n such numbers follows Gumbel's law, the difference of two a logistic:
 
-    preference  ->  1 / (1 + n^(-2 (k - 1))),    k = sqrt(1 + 2d/(3n)),    so that  preference - 1/2  ->  d ln n / (6n)
+    preference  ->  1 / (1 + n^(2 - 2 sqrt(1 + 2d/(3n)))),    preference - 1/2  ->  d ln n / (6n)  for n >> d.
 
-for n >> d. It converges as slowly as logarithms grow. Nothing in it singles out n = d; at fixed n/d it tends to 1 with d.
+It converges as slowly as logarithms grow. Nothing in it singles out n = d; at fixed n/d it tends to 1 with d.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def expected_preference(n: int, d: int, generator: torch.Generator) -> float:
     """Share of the samples of a Gaussian, fitted to n white points in d dimensions, that lie nearer to the nearest of
     these than to the nearest of n fresh points. 1/2 would be no preference.
 
-        1 - E_R E_b int_0^1 prod_i [1 - F(t(u); b_i, R)] du,    F(t; b, R) = Pr(|x - y_i|^2 < t),
+        1 - E_R E_c int_0^1 prod_i [1 - F(t(u); c_i, R)] du,    F(t; c_i, R) = Pr(|x - y_i|^2 < t),
 
-    t(u) the u-quantile of the least of n fresh distances. The law is derived above; the weights b are drawn on their sphere
-    sum b = sum b^2 = 1, R at the middles of eight equal parts of its law. Agrees with simulation to 0.01 for d >= 16, to
+    t(u) the u-quantile of the least of n fresh distances. The law is derived above; the weights c are drawn on their sphere
+    sum c = sum c^2 = 1, R at the middles of eight equal parts of its law. Agrees with simulation to 0.01 for d >= 16, to
     0.005 for d >= 64; the draws leave an error of 0.001. Raises ValueError for n < 2, d < 1 or either above 10^5.
     Cost O(10^6), whatever n and d.
     """
@@ -68,7 +68,7 @@ def expected_preference(n: int, d: int, generator: torch.Generator) -> float:
 
 
 def _weights(groups: int, rows: int, n: int, generator: torch.Generator) -> np.ndarray:
-    """Weights [groups, rows, n] of samples on the training points, uniform on the sphere sum b = sum b^2 = 1."""
+    """Weights [groups, rows, n] of samples on the training points, uniform on the sphere sum c = sum c^2 = 1."""
     normal = torch.randn(groups, rows, n, generator=generator, dtype=torch.float64, device=generator.device).cpu()
     centered = normal - normal.mean(-1, keepdim=True)
     return (1 / n + math.sqrt(1 - 1 / n) * centered / centered.norm(dim=-1, keepdim=True)).numpy()

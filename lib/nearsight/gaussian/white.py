@@ -11,8 +11,8 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from nearsight import checks
 from nearsight.gaussian.divergences import fit, log_affinity, squared_bures
 
-PROPERTIES = ("KL(fit, truth)", "KL(truth, fit)", "exponent", "W2", "convergence", "preference", "memorized", "training error",
-              "held-out error")
+PROPERTIES = ("KL(fit, truth)", "KL(truth, fit)", "exponent", "W2", "convergence", "preference", "memorized",
+              "training error", "held-out error")
 
 
 def fit_properties(train: Tensor, fresh: Tensor, sigma: float, generator: Generator, drawn: int = 200) -> dict[str, Tensor]:
@@ -25,14 +25,15 @@ def fit_properties(train: Tensor, fresh: Tensor, sigma: float, generator: Genera
     checks.floating(train, "train"), checks.floating(fresh, "fresh", tuple(train.shape))
     if train.ndim != 3 or len(train) % 2:
         raise ValueError(f"train has shape {list(train.shape)}; expected [sets, n, d] with an even number of sets.")
+    sigma, (sets, n, d) = checks.positive(sigma, "sigma"), train.shape
     mean, covariance = fit(train)
     spectrum, basis = torch.linalg.eigh(covariance)
-    root = (basis * spectrum.clamp(min=0).sqrt().unsqueeze(1)) @ basis.mT
-    samples = mean.unsqueeze(1) + torch.randn(len(train), checks.count(drawn, "drawn"), train.shape[2], generator=generator,
-                                              dtype=train.dtype) @ root
-    singular = train.shape[1] <= train.shape[2]
-    return (infinite(len(train)) if singular else divergences(mean, covariance)) | distances(mean, covariance, root) | nearness(
-        samples, train, fresh) | errors(mean, spectrum.clamp(min=0), basis, checks.positive(sigma, "sigma"))
+    spectrum = spectrum.clamp(min=0)
+    root = (basis * spectrum.sqrt().unsqueeze(1)) @ basis.mT
+    noise = torch.randn(sets, checks.count(drawn, "drawn"), d, generator=generator, dtype=train.dtype)
+    samples = mean.unsqueeze(1) + noise @ root
+    return {**(divergences(mean, covariance) if n > d else infinite(sets)), **distances(mean, covariance, root),
+            **nearness(samples, train, fresh), **errors(mean, spectrum, basis, sigma)}
 
 
 def divergences(mean: Tensor, covariance: Tensor) -> dict[str, Tensor]:
@@ -65,7 +66,8 @@ def nearness(samples: Tensor, train: Tensor, fresh: Tensor) -> dict[str, Tensor]
 def errors(mean: Tensor, spectrum: Tensor, basis: Tensor, sigma: float) -> dict[str, Tensor]:
     """Denoising errors of the fits per entry, exactly, on their own points and in expectation over fresh ones."""
     gain = spectrum / (spectrum + sigma**2)
-    unseen = 1 + (basis.mT @ mean.unsqueeze(-1)).squeeze(-1).square()  # second moments of a fresh point around the fitted mean
+    # Second moments of a fresh point around the fitted mean, along each eigenvector.
+    unseen = 1 + (basis.mT @ mean.unsqueeze(-1)).squeeze(-1).square()
     blurred = sigma**2 * gain.square()
     return {"training error": (spectrum * (1 - gain) ** 2 + blurred).mean(1),
             "held-out error": (unseen * (1 - gain) ** 2 + blurred).mean(1)}

@@ -5,5 +5,5 @@ from nearsight.page.marks import dots, quartiles, ratio_axis
 from nearsight.page.notices import DIFFERS, beside, provenance
 from nearsight.page.plots import HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, curve, gallery, use_style
 
-__all__ = ["DIFFERS", "HOLDOUT", "LOSS", "NEUTRAL", "THEORY", "TRAIN", "beside", "curve", "dots", "gallery", "glue", "provenance",
-           "quartiles", "ratio_axis", "use_style"]
+__all__ = ["DIFFERS", "HOLDOUT", "LOSS", "NEUTRAL", "THEORY", "TRAIN", "beside", "curve", "dots", "gallery", "glue",
+           "provenance", "quartiles", "ratio_axis", "use_style"]
