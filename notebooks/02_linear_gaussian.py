@@ -16,11 +16,10 @@
 # There is one diffusion model that can be solved to the last digit: the linear one,
 # which learns a Gaussian from $n$ samples in $d$ dimensions. A paper of 2024
 # {cite:p}`halder2024solvable` says of it that it passes *sharply from memorizing to
-# generalizing* when $n$ reaches $d$. Is that so? This chapter solves the model and
-# measures all that can be measured in it. Some quantities do jump at $n = d$, for a
-# reason that has nothing to do with memory. And the measure by which the jump was
-# reported moves it to almost any place one likes, and can prefer the worse of two
-# models.
+# generalizing* when $n$ reaches $d$. This chapter solves the model and measures all
+# that can be measured in it. Some quantities do jump at $n = d$, for a reason that has
+# nothing to do with memory. And the measure by which the jump was reported moves it to
+# almost any place one likes, and can prefer the worse of two models.
 #
 # All is computed while the page is built, but for four recorded runs, shown beside
 # miniatures. The companion, {doc}`02b_linear_gaussian_deeper`, has what would break the
@@ -114,9 +113,9 @@ generator = torch.Generator().manual_seed(0)  # all randomness of this chapter
 # $n \le d$.
 # ```
 #
-# The reason of the infinity is plain: $n$ points span at most $n - 1$ directions around
-# their mean, so $S$ is singular for $n \le d$, and a law that lives on a subspace is
-# infinitely far from one that does not. Does {eq}`eq-expected-kl` hold?
+# The infinity is plain: $n$ points span at most $n - 1$ directions around their mean,
+# so $S$ is singular for $n \le d$, and a law that lives on a subspace is infinitely far
+# from one that does not. Does {eq}`eq-expected-kl` hold?
 
 # %%
 deviations = torch.tensor([4.0, 1.0, 1.0, 0.3, 0.1])
@@ -316,7 +315,7 @@ glue(exponent_at=just_above.hellinger_exponent, forward_at=just_above.kl_fit_tru
 # $y \approx b + Bx$ by least squares, and generates by applying this once to
 # $x \sim \mathcal N(m, \sigma_x^2 I)$. The result is a Gaussian again,
 # $Q_1 = \mathcal N(b + Bm,\ \sigma_x^2 BB^\top)$ (`one_step`). The published noise is
-# $\sigma^2 = 1 - e^{-4}$ in our units.
+# $\sigma^2 = 1 - e^{-4}$.
 
 # %%
 published = math.sqrt(1 - math.exp(-4))

@@ -283,8 +283,11 @@ glue(share_least=shares.min(), share_most=shares.max(), share_last=shares[-1],
 
 # %% [markdown]
 # The share between data sets lies between {glue:text}`share_least:.2f` (at $n = d$,
-# where no $\Delta$ is positive) and {glue:text}`share_most:.2f`, with wide intervals
-# and no clear trend beyond; at $n = 8 d$ it is {glue:text}`share_last:.2f`.
+# where no $\Delta$ is positive) and {glue:text}`share_most:.2f`, without a clear trend
+# beyond.
+#
+# At $n = 8 d$ it is {glue:text}`share_last:.2f` [{glue:text}`share_last_low:.2f`,
+# {glue:text}`share_last_high:.2f`]: half or so.
 #
 # At $n = 1.5 d$, on the way up, $\Delta$ is positive for {glue:text}`set_least:.2f` to
 # {glue:text}`set_most:.2f` of the draws, depending on the set. *What $\Delta$ reports
@@ -873,7 +876,7 @@ for n, values in by_steps.items():
 crude = sampler_map(ladder, ou(10)[0], "ou-euler")
 _, dip_low, dip_high = mean_interval(dip[:, None])
 glue(dip_at=by_steps[120][0].mean(0)[step(15)], dip_fit=exact_fit[120][0].mean(),
-     dip_low=dip_low, dip_high=dip_high, back_at=back,
+     dip_low=dip_low[0], dip_high=dip_high[0], back_at=back,
      back_fit=exact_fit[120][1].mean(),
      heun_twenty=exact_denoiser["EDM Heun"][step(20)],
      ddpm_twenty=exact_denoiser["OU ddpm"][step(20)],
@@ -945,7 +948,7 @@ for rho in RHOS:
     torch.testing.assert_close(ridge_samples[rho], ridge_variance(rho, probed),
                                rtol=5e-3, atol=0)
 decade = ridge_variance(0.2, torch.tensor([1e3, 1e4])).log10()
-glue(ridge_slope=decade.diff(), ridge_predicted=2 * 0.2 / 1.2,
+glue(ridge_slope=decade[1] - decade[0], ridge_predicted=2 * 0.2 / 1.2,
      ridge_80=ridge_variance(0.05, torch.tensor(80.0)))
 
 # %% [markdown]
