@@ -112,6 +112,7 @@ def valid() -> dict:
         "nearsight.gaussian.expected_divergences": (gaussian.expected_divergences,
                                                     dict(spectrum=spectrum, n=5, floor=0.1, sigma=0.1)),
         "nearsight.gaussian.expected_errors": (gaussian.expected_errors, dict(spectrum=spectrum, n=5, sigma=0.1)),
+        "nearsight.gaussian.expected_preference": (gaussian.expected_preference, dict(n=9, d=3, generator=seeded())),
         "nearsight.gaussian.expected_kl": (gaussian.expected_kl, dict(n=9, d=3)),
         "nearsight.gaussian.expected_squared_wasserstein": (gaussian.expected_squared_wasserstein,
                                                             dict(spectrum=spectrum, n=5, floor=0.1)),
@@ -227,6 +228,8 @@ def valid() -> dict:
         "nearsight.measures.convergence": (measures.convergence, dict(first=points, second=other)),
         "nearsight.measures.crossed_gap": (measures.crossed_gap, dict(
             first=measures.generalization_gap(**gap), second=measures.generalization_gap(**gap))),
+        "nearsight.measures.crossing": (measures.crossing, dict(
+            x=sigmas, outcomes=torch.tensor([[False, True], [True, True]]), generator=seeded(), level=0.5, resamples=40)),
         "nearsight.measures.ddpm_weight": (measures.ddpm_weight, dict(sigmas=sigmas, steps=50)),
         "nearsight.measures.deal_law": (measures.deal_law, dict(weights=[1, 2, 0], hand=3, total=5)),
         "nearsight.measures.deal_test": (measures.deal_test, dict(weights=[1, 2, 0], hand=3, observed=2, total=5)),

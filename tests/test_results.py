@@ -19,6 +19,7 @@ from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import FittedBlur, FittedSpread, GapMap
 from nearsight.measures import (
     Estimate,
+    crossing,
     family_preference,
     flat_minimum,
     generalization_gap,
@@ -63,6 +64,7 @@ def examples():
         moment_ladder(*[train, torch.arange(60) % 3] * 2)["mean"], flat_minimum(torch.rand(5, 20, generator=generator)),
         principal_basis(samples, 2), corrected(0.31, 400, 0.9, 0.05, 300, 500), flips(*hits),
         GapMap(torch.linspace(-15, 15, 5), torch.arange(25.0).view(5, 5) / 7),
+        crossing(sigmas, torch.rand(9, len(sigmas), generator=generator).round().bool(), generator, resamples=40),
         gaussian.sampler_map(spectrum, torch.tensor([2.0, 1.0, 0.0])),
         gaussian.expected_divergences(spectrum, 100), gaussian.expected_errors(spectrum, 100, 0.1),
         gaussian.proportional_limits(9.7), disjoint_splits(100, 20, 4), fashion_mnist("report"),

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from nearsight.gaussian import kernel_delta, one_step
+from nearsight.gaussian import fit, kernel_delta, one_step
 from nearsight.gaussian.kernel import pair_overlap
 from nearsight.randomness import stream
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_delta, gaussian_networks
-from nearsight.studies.gaussian_delta import SIGMA, WIDTHS, Deltas, delta_parts, exact_overlap
+from nearsight.studies.gaussian_delta import LAWS, SIGMA, WIDTHS, Deltas, delta_parts, exact_overlap
 from nearsight.studies.gaussian_networks import equal_deltas, set_overlap, untrained
 
 
@@ -30,6 +30,21 @@ def test_the_parts_of_a_run_add_up_to_delta():
     few = parts["models_train"][0, 0, 0] - parts["models_few"][0, 0]
     few = parts["pairs_train"][0, 0] - parts["pairs_few"] - 2 * few
     assert few.item() == pytest.approx(kernel_delta(train, original[:40], *model), rel=1e-9)
+
+
+def test_the_laws_that_calibrate_delta_are_the_fit_and_the_truth():
+    config = Deltas(5, (12,), originals=300, few=40)
+    parts = delta_parts(config, 3)
+    generator = stream(config.seed, 3)
+    original, train = (torch.randn(n, 5, generator=generator, dtype=torch.float64) for n in (300, 12))
+    cross = parts["models_train"] - parts["models_original"]
+    delta = parts["pairs_train"][0, 0] - parts["pairs_original"][0] - 2 * cross[0, 0]
+    truth = torch.zeros(5, dtype=torch.float64), torch.eye(5, dtype=torch.float64)
+    assert LAWS == ("one-step", "transposed", "fit", "truth")
+    for law, model in ((2, fit(train)), (3, truth)):
+        assert delta[law].item() == pytest.approx(kernel_delta(train, original, *model), rel=1e-9)
+    # The overlap of two standard normals is 1 / sqrt(4 pi) a dimension: 1 in the units of the record.
+    assert parts["models_exact"][0, 3].item() == pytest.approx(1, rel=1e-12)
 
 
 def test_exact_overlap_is_the_mean_of_the_model_over_the_truth():

@@ -11,6 +11,7 @@ from nearsight.gaussian.expectations import (
 )
 from nearsight.gaussian.kernel import kernel_delta
 from nearsight.gaussian.limits import ProportionalLimits, proportional_limits
+from nearsight.gaussian.nearness import expected_preference
 from nearsight.gaussian.one_step import one_step, one_step_limit
 from nearsight.gaussian.samplers import SamplerMap, sampler_map
 
@@ -22,6 +23,7 @@ __all__ = [
     "expected_divergences",
     "expected_errors",
     "expected_kl",
+    "expected_preference",
     "expected_squared_wasserstein",
     "fit",
     "kernel_delta",

@@ -1,5 +1,6 @@
 """Measurements on any denoiser or its samples: gaps, nearness, whose data, how alike, since when, and how sure."""
 
+from nearsight.measures.crossing import Crossing, crossing
 from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
 from nearsight.measures.families import FamilyPreference, family_preference
 from nearsight.measures.features import PrincipalBasis, frechet, principal_basis
@@ -48,6 +49,7 @@ from nearsight.measures.splits import (
 from nearsight.measures.thinning import PreferenceCurve, own_other_curve, proximity_curve
 
 __all__ = [
+    "Crossing",
     "Deal",
     "Estimate",
     "FamilyPreference",
@@ -69,6 +71,7 @@ __all__ = [
     "clopper_pearson",
     "convergence",
     "crossed_gap",
+    "crossing",
     "ddpm_weight",
     "deal_law",
     "deal_test",

@@ -1,7 +1,8 @@
-"""The published measure Delta of the one-step model, run by run, in parts from which each of its readings follows.
+"""The published measure Delta, run by run, in parts from which each of its readings follows.
 
-The transpose and the rounding of the release are not here but in the chapter: no module of the library inherits them.
-What the transpose needs, the overlap of a model with covariance s^2 B^T B, is recorded as the second `orientation`.
+It is taken of four laws: the published one-step model, the same with the transposed covariance of the release, and two
+that calibrate it: the fitted Gaussian, which is the linear model sampled properly, and the truth, which has no memory.
+The rounding of the release is not here but in the chapter: no module of the library inherits it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from nearsight.gaussian.divergences import fit
 from nearsight.gaussian.kernel import model_overlap, pair_overlap
 from nearsight.gaussian.one_step import regression
 from nearsight.randomness import stream
@@ -22,6 +24,7 @@ from nearsight.records.sweeps import stages
 
 SIGMA = math.sqrt(1 - math.exp(-4))  # the published noise, T = 2 and lambda = 1, in this book's convention
 WIDTHS = (1.0, math.sqrt(2), math.sqrt(0.5))  # of the kernels, in units of the published one
+LAWS = ("one-step", "transposed", "fit", "truth")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def deltas(config: Deltas, work: Work = Work()) -> Iterator[Stage]:
     """One stage a run, with a fresh original set and fresh training sets; every array is float64.
 
         pairs_train [counts, widths], pairs_original [widths], pairs_few []         int rho_X^2 without its diagonal
-        models_train, models_original [counts, widths, orientations]                int rho_X rho_G
-        models_few, models_exact [counts, orientations]                             width 1; exact: rho_X = N(0, I)
+        models_train, models_original [counts, widths, laws]                        int rho_X rho_G, G in LAWS
+        models_few, models_exact [counts, laws]                                     width 1; exact: rho_X = N(0, I)
     """
     return stages(partial(delta_parts, config), range(config.steps), work)
 
@@ -66,8 +69,7 @@ def delta_parts(config: Deltas, run: int) -> dict[str, Tensor]:
     parts = {name: [] for name in ("pairs_train", "models_train", "models_original", "models_few", "models_exact")}
     for count in config.counts:
         train = torch.randn(count, config.dimension, generator=generator, dtype=torch.float64)
-        mean, slope, variance = regression(train, SIGMA, 1, generator)
-        models = [(mean, variance[0] * slope @ slope.T), (mean, variance[0] * slope.T @ slope)]
+        models = generated_laws(train, generator)
         parts["pairs_train"].append([pair_overlap(train, scale=width) for width in WIDTHS])
         for name, points in (("models_train", train), ("models_original", original)):
             parts[name].append([[model_overlap(points, *model, scale=width) for model in models] for width in WIDTHS])
@@ -76,6 +78,14 @@ def delta_parts(config: Deltas, run: int) -> dict[str, Tensor]:
     parts["pairs_original"] = [pair_overlap(original, scale=width) for width in WIDTHS]
     parts["pairs_few"] = pair_overlap(few)
     return {name: torch.tensor(values, dtype=torch.float64) for name, values in parts.items()}
+
+
+def generated_laws(train: Tensor, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    """Mean [d] and covariance [d, d] of each of LAWS for training points [n, d]."""
+    d = train.shape[1]
+    mean, slope, variance = regression(train, SIGMA, 1, generator)
+    one_step, transposed = variance[0] * slope @ slope.T, variance[0] * slope.T @ slope
+    return [(mean, one_step), (mean, transposed), fit(train), (train.new_zeros(d), torch.eye(d).to(train))]
 
 
 def exact_overlap(mean: Tensor, covariance: Tensor) -> float:

@@ -1,7 +1,7 @@
 """A network, the linear denoiser and the empirical one on the same few Gaussian points: which of them copies, and when.
 
 The published comparison for networks, redone: one unit for all three sets, equally many points in each, a noise
-schedule that ends in noise, and enough steps.
+schedule that ends in noise, and enough steps; and beside them the ideal generator, which draws from the truth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from nearsight.training.loop import train
 from nearsight.training.objectives import LogNormal
 from nearsight.training.recipe import Training
 
-MODELS = ("network", "linear", "empirical")
+MODELS = ("network", "linear", "empirical", "ideal")
+RATIOS = (0.5, 0.6875, 0.875, 1, 1.1875, 1.375, 2, 4, 8, 32)  # of n to d: sixteenths, so that n is whole at d = 16
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,25 @@ class Networks:
     """Denoisers of n = ratio d points of N(0, I) with events of shape `event`; one step a (repetition, ratio).
 
     Widths are hidden units of a multilayer perceptron for vectors, and channels of a U-Net for images. Delta is
-    measured `sets` times on sets of min(n, largest_set) points, the other quantities once on `samples` samples.
+    measured `sets` times on sets of n points, W2 on all points of these, and nearness on `samples` samples. The
+    weights of the network of step `keep` are recorded too.
     """
 
     event: tuple[int, ...]
-    ratios: tuple[float, ...] = (0.5, 1, 2, 4, 8, 32)
+    ratios: tuple[float, ...] = RATIOS
     width: int = 128
     training_steps: int = 3000
     batch: int = 256
     samples: int = 1000
-    sets: int = 16
-    largest_set: int = 256
-    keep_weights: bool = False
-    steps: int = 30
+    sets: int = 8
+    keep: int = 0
+    steps: int = 100
     seed: int = 0
 
     @property
     def standing(self) -> tuple[int, ...]:
-        """The first network at each ratio."""
-        return tuple(range(1, len(self.ratios) + 1))
+        """The first networks of the least and of the largest set, and the one that is kept."""
+        return tuple(sorted({1, self.keep, len(self.ratios)} - {0}))
 
 
 def networks(config: Networks, work: Work = Work()) -> Iterator[Stage]:
@@ -66,7 +67,7 @@ def networks(config: Networks, work: Work = Work()) -> Iterator[Stage]:
         delta [models, sets]    E_TG - E_OG, all three by kernels
         memorized, preference   [models]: share of copies; share of samples nearer to train than to as many fresh points
         wasserstein [models]    W2^2/d between the Gaussian with the samples' moments and the truth
-        weight/*                of the averaged network, in the first repetition and if asked for
+        weight/*                of the averaged network, where it is kept
     """
     if config.steps % len(config.ratios):
         raise ValueError(f"steps is {config.steps}; expected a multiple of the {len(config.ratios)} ratios.")
@@ -82,16 +83,15 @@ def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
     there = points.to(device)
     denoisers = network, GaussianDenoiser(*fit(there.flatten(1).double())), EmpiricalDenoiser(there)
     fresh = torch.randn(n, *config.event, generator=generator)
-    size, schedule = min(n, config.largest_set), edm_sigmas(18)
-    drawn = max(config.samples, config.sets * size)
-    latents = schedule[0].float() * torch.randn(drawn, *config.event, generator=generator)
-    originals = torch.randn(config.sets, size, d, generator=generator)
+    ideal = torch.randn(max(config.samples, config.sets * n), *config.event, generator=generator)
+    schedule = edm_sigmas(18)
+    latents = schedule[0].float() * ideal.to(device)
+    originals = torch.randn(config.sets, n, d, generator=generator)
     results = {"delta": [], "memorized": [], "preference": [], "wasserstein": []}
-    for denoiser in denoisers:
-        generated = sample(denoiser, latents.to(device), schedule).cpu()
-        sets = generated[: config.sets * size].reshape(config.sets, size, d)
+    for generated in [*(sample(denoiser, latents, schedule).cpu() for denoiser in denoisers), ideal]:
+        sets = generated[: config.sets * n].reshape(config.sets, n, d)
         some = generated[: config.samples]
-        results["delta"].append(equal_deltas(points[:size].flatten(1), originals, sets))
+        results["delta"].append(equal_deltas(points.flatten(1), originals, sets))
         results["memorized"].append(memorized_fraction(some, points).fraction)
         closer = nearest(some, fresh).distance - nearest(some, points).distance
         results["preference"].append(((closer > 0).double() + (closer == 0).double() / 2).mean().item())
@@ -99,7 +99,7 @@ def compare(config: Networks, device: str, step: int) -> dict[str, Tensor]:
         distance = squared_bures(covariance, torch.eye(d, dtype=torch.float64)) + mean.square().sum().item()
         results["wasserstein"].append(distance / d)
     arrays = {name: torch.tensor(values, dtype=torch.float64) for name, values in results.items()}
-    if config.keep_weights and step < len(config.ratios):
+    if step + 1 == config.keep:
         arrays |= {f"weight/{name}": tensor for name, tensor in network.state_dict().items()}
     return arrays
 
@@ -137,11 +137,11 @@ def set_overlap(first: Tensor, second: Tensor) -> float:
 
 SCALES = [
     Scales("networks-16", networks,
-           smoke=Networks((8,), (1, 4), training_steps=2, samples=50, sets=2, keep_weights=True, steps=4),
-           laptop=Networks((16,), keep_weights=True),
+           smoke=Networks((8,), (1, 4), training_steps=2, samples=50, sets=2, keep=1, steps=4),
+           laptop=Networks((16,), keep=RATIOS.index(1) + 1),
            paper=Networks((16,), (0.5, 1, 2, 4, 8, 16, 32, 64), width=256, training_steps=20_000, steps=80), on_device=True),
     Scales("networks-64", networks, smoke=Networks((16,), (1, 4), training_steps=2, samples=50, sets=2, steps=4),
-           laptop=Networks((64,)),
+           laptop=Networks((64,), steps=50),
            paper=Networks((1, 16, 16), (10 / 256, 90 / 256, 170 / 256, 250 / 256), width=64, training_steps=2000,
                           batch=128, steps=1200), on_device=True),
 ]
