@@ -88,7 +88,7 @@ def untrained(width: int) -> Preconditioned:
 def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Tensor]:
     """What study 2 asks of any denoiser of n ring points [n, 2], float64:
 
-        gap, risk [S]          norm gap and excess risk, at SCALED
+        gap, risk [S]          mean-square gap and excess risk, at SCALED
         matched [L]            isotropic blur of the same training error, at LEVELS
         isotropic, tangential  share of the error that the best blur leaves unexplained, isotropic and along the ring
         modulation             what the best blur along the ring and the noise leave to be seen of the points
@@ -103,7 +103,7 @@ def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Te
     found = {"matched": [matched_blur(denoiser, points, unit * s, **exact) for s in LEVELS],
              "isotropic": fitted_blur(denoiser, points, level, **exact).unexplained,
              "tangential": along.unexplained, "modulation": along.modulation}
-    return {"gap": generalization_gap(denoiser, points, holdout, sigmas, "norm", **exact).gap,
+    return {"gap": generalization_gap(denoiser, points, holdout, sigmas, **exact).gap,
             "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), sigmas, **exact),
             **{name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}}
 
