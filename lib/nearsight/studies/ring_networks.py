@@ -114,6 +114,6 @@ SCALES = [Scales("ring-networks", ring_networks,
                  paper=RingNetworks((16, 64, 128, 256, 1024), seeds=20, steps=800)),
           Scales("ring-networks-long", ring_networks,
                  smoke=RingNetworks((8,), (5,), seeds=2, snapshots=(4, 8), batch=32, steps=2),
-                 laptop=RingNetworks((64,), (12, 14, 16, 20), seeds=2, snapshots=(2000, 8000, 32000), steps=8),
-                 paper=RingNetworks((64, 128, 256), (12, 14, 16, 20), seeds=20, snapshots=(8000, 32000, 128000),
-                                    steps=240))]
+                 laptop=RingNetworks((64,), (12, 14, 20), seeds=2, snapshots=(2000, 8000, 32000), steps=6),
+                 paper=RingNetworks((64, 128, 256), (12, 14, 20), seeds=20, snapshots=(8000, 32000, 128000),
+                                    steps=180))]
