@@ -662,7 +662,7 @@ tracks = {name: torch.tensor([[gap_of(kind(delta), [level])[0],
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: excess risk against isotropic model error at four noise levels (dots: the least). Right: gap and excess risk at $\\sigma = 1.07$ of both kinds of error, from small (right) to large (left). The gap does not order models by risk.", "name": "fig-risk"}, "image": {"alt": "Left: four U-shaped curves of excess risk against model error, with their minima between 0.15 and 1.5. Right: in the plane of gap and risk the isotropic curve is U-shaped and ends at gap 0 and risk 1, the curve along the ring falls to the corner where gap and risk are both zero, where the ideal is.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.3))
 labels = {0.3: (30, (-6, 9)), 1.07: (31, (-10, 10)), 1.67: (19, (-40, 8)),
-          4.0: (29, (8, -4))}
+          4.0: (31, (-42, 6))}
 for sigma, color in zip(risks, ("#3A8FBF", TRAIN, "#007A5A", "#A8568A")):
     at_point, offset = labels[sigma]
     curve(left, fine, risks[sigma], rf"$\sigma = {sigma:g}$", color, at=at_point,
@@ -747,8 +747,8 @@ long_learned = {name: stage.arrays
 
 # %% [markdown]
 # The yardstick is the optimal denoiser of the same points, the memory. A network whose
-# excess risk is less than a twentieth of the memory's we call *the ring*: it is as good
-# as the ideal. One that comes near the memory's risk has become *the points*.
+# excess risk is less than a twentieth of the memory's we call *the ring*: it is nearly
+# the ideal. One that comes near the memory's risk has become *the points*.
 
 # %%
 at_level = level_index(SCALED, LEVEL)
@@ -782,7 +782,7 @@ for width, color, aside in zip(config.widths, (NEUTRAL, TRAIN, LOSS), (-0.22, 0,
 left.plot([slots[count] + 0.11 for count, _ in long_names],
           [float(long_shares[name][-1]) for name in long_names], "o", color=TRAIN,
           markerfacecolor="none", markersize=5)
-for text, place, color in (("width 16", (-0.45, 0.37), NEUTRAL),
+for text, place, color in (("width 16", (0.45, 0.37), NEUTRAL),
                            ("64", (0.75, 0.78), TRAIN), ("128", (2.35, 0.80), LOSS)):
     left.text(*place, text, color=color, fontsize=9)
 for count, color in zip(slots, plt.get_cmap("viridis")(torch.linspace(0, 0.9, 8))):
@@ -790,9 +790,10 @@ for count, color in zip(slots, plt.get_cmap("viridis")(torch.linspace(0, 0.9, 8)
     course = course.median(0).values
     right.plot(config.snapshots, course, color=color, marker=".")
     if count < 12:
-        right.text(8500, float(course[-1]), f"$n = {count}$", color=color, fontsize=9,
-                   va="center")
-right.text(8500, 0.0, "12 to 20", fontsize=9, va="center")
+        apart = {9: 0.012, 10: -0.012}.get(count, 0)
+        right.text(8500, float(course[-1]) + apart, f"$n = {count}$", color=color,
+                   fontsize=9, va="center")
+right.text(8500, 0.05, "12 to 20", fontsize=9, va="center")
 for axes in (left, right):
     axes.axhline(1, color=THEORY, linewidth=0.8)
     axes.axhline(0, color=THEORY, linewidth=0.8)
