@@ -573,7 +573,7 @@ def preferences(split):
 
 preference, low, high = mean_interval(torch.stack([preferences(k) for k in range(20)]))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Endpoints of one set of latents: the model with error $\\delta = 1.6$, the optimal denoiser stopped at $\\sigma = 1.6$, and the ideal. Right: on random rings of 500 points, the share of samples nearer to training than to held-out points (20 rings, 95 % intervals).", "name": "fig-early"}, "image": {"alt": "Three clouds of dots: the first two are identical and surround ten points, the third lies on the circle. Right: the preference falls from 0.8 at a = 0.5 toward one half at a = 50; that of samples of the whole circle is one half.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Endpoints of one set of latents: the model with error $\\delta = 1.6$, the optimal denoiser stopped at $\\sigma = 1.6$, and the ideal. Right: on random rings of 500 points, the share of samples nearer to training than to held-out points (20 rings, 95 % intervals).", "name": "fig-early"}, "image": {"alt": "Three clouds of dots: the first two are identical and surround ten points, the third lies on the circle. Right: the preference falls from 0.9 at a = 0.5 toward one half at a = 50; that of samples of the whole circle is one half.", "width": "100%"}}
 figure, panels = plt.subplots(1, 4, figsize=(8.2, 2.3), width_ratios=[1, 1, 1, 1.3])
 clouds = {"error 1.6, to 0": erring, "no error, to 1.6": stopped,
           "ideal, to 0": by_the_ideal}

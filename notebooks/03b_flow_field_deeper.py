@@ -340,15 +340,17 @@ glue(lattice_0=on_lattice[0.0].max(), lattice_2=on_lattice[2.0].max(),
 #
 # :::{dropdown} Derivation
 # For many points the ring is locally a line with $\ell = n/2\pi r$ points per length.
-# At total noise $\sigma_t^2 = \sigma^2 + \delta^2$ their density is $\ell\,(1 + f)$,
-# with $f$ a sum over points of $\varphi(x_1 - y_i)/\ell$ less 1, where $\varphi$ is the
-# density of $\mathcal N(0, \sigma_t^2)$. Since $f$ is of order $a^{-1/2}$, Tweedie's
-# formula gives $y_\delta - x \approx \sigma^2 f'(x_1)$ along the line, and across it
-# $y_\delta$ errs by $\delta^2\sigma\varepsilon_2/\sigma_t^2$ as on a lattice.
+# At total noise $\sigma_t^2 = \sigma^2 + \delta^2$ their density is $\ell\,(1 +
+# \zeta)$, with $\zeta$ a sum over points of $\varphi(x_1 - y_i)/\ell$ less 1, where
+# $\varphi$ is the density of $\mathcal N(0, \sigma_t^2)$. Since $\zeta$ is of order
+# $a^{-1/2}$, Tweedie's formula gives $y_\delta - x \approx \sigma^2 \zeta'(x_1)$ along
+# the line, and across it $y_\delta$ errs by $\delta^2\sigma\varepsilon_2/\sigma_t^2$ as
+# on a lattice.
 #
-# At a held-out point the mean of $f$ is 0, and to this order $E_\text{holdout} =
-# \sigma^2 \bigl(1 + \delta^4/\sigma_t^4\bigr)$. At a training point $f$ has the point's
-# own share, $\varphi(x_1 - y)/\ell$. By Stein's lemma it changes the squared error by
+# At a held-out point the mean of $\zeta$ is 0, and to this order $E_\text{holdout} =
+# \sigma^2 \bigl(1 + \delta^4/\sigma_t^4\bigr)$. At a training point $\zeta$ has the
+# point's own share, $\varphi(x_1 - y)/\ell$. By Stein's lemma it changes the squared
+# error by
 #
 # $$
 # 2\sigma^3\, \mathbb E\bigl[\varepsilon_1\, \varphi'(\sigma\varepsilon_1)\bigr]/\ell
