@@ -818,7 +818,9 @@ dense_gap = max(float(learned[name]["gap"][late, at_level]) for name in dense)
 long_turned = {count: sum(float(long_shares[count, seed][late]) > 0.05
                           for seed in range(longer.config.seeds))
                for count in longer.config.counts}
-print(turned, long_turned)
+assert all(turned[width, 8] == 5 for width in config.widths)
+assert all(turned[width, count] == 0 for width, count in turned if count >= 14)
+assert long_turned == {12: 2, 14: 0, 20: 0}
 for width, count in product(config.widths, config.counts[:6]):
     glue(**{f"left_{width}_{count}": turned[width, count]})
 glue(networks=len(names), longer=len(long_names), been=len(been), dense=len(dense),
