@@ -783,7 +783,7 @@ left.plot([slots[count] + 0.11 for count, _ in long_names],
           [float(long_shares[name][-1]) for name in long_names], "o", color=TRAIN,
           markerfacecolor="none", markersize=5)
 for text, place, color in (("width 16", (0.45, 0.37), NEUTRAL),
-                           ("64", (0.75, 0.78), TRAIN), ("128", (2.35, 0.80), LOSS)):
+                           ("64", (1.3, 0.55), TRAIN), ("128", (2.35, 0.80), LOSS)):
     left.text(*place, text, color=color, fontsize=9)
 for count, color in zip(slots, plt.get_cmap("viridis")(torch.linspace(0, 0.9, 8))):
     course = torch.stack([shares[64, count, seed] for seed in range(config.seeds)])
