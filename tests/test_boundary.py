@@ -298,6 +298,8 @@ def valid() -> dict:
         "nearsight.flow.gap_map": (flow.gap_map, dict(denoiser=empirical, train=points, sigma=0.5, noise=nodes,
             weights=weights,
                                                       window=3.0, pixels=3, metric="norm")),
+        "nearsight.flow.gap_peak": (flow.gap_peak, dict(train=errors.T[:2, [0, 1, 0]], holdout=errors[:, :3] + 1,
+            sigmas=torch.tensor([1.0, 2.0, 4.0]), generator=seeded(), resamples=3)),
         "nearsight.flow.GapMap.islands": (flow.GapMap(torch.arange(2), torch.rand(2, 2)).islands, dict(level=0.5)),
         "nearsight.flow.GapMap.share": (flow.GapMap(torch.arange(2), torch.rand(2, 2)).share, dict(level=0.5)),
         "nearsight.flow.guided_blur": (flow.guided_blur, dict(positive=0.5, negative=1.0, weight=0.5, sigma=0.1)),

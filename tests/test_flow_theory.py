@@ -53,6 +53,13 @@ def test_the_closed_form_is_close_at_the_peak(a, tolerance):
     assert abs(small_gap(a, FINE).max() / lattice_gap(a, FINE).max() - 1) < tolerance
 
 
+@pytest.mark.parametrize("a", [1.2, 1.6, 2.0, 2.6])
+def test_the_error_of_the_closed_form_is_of_the_stated_order(a):
+    s = torch.tensor([0.5, 0.8, 1.1, 1.5], dtype=torch.float64)
+    off = small_gap(a, s) / lattice_gap(a, s) - 1
+    assert (off.abs() < 4 * torch.exp(-(a**2) - s**2)).all()
+
+
 def test_for_large_a_the_closed_form_peaks_at_one_spacing_over_two_pi():
     s = torch.linspace(0.5, 2, 3001, dtype=torch.float64)
     gap = small_gap(12.0, s)

@@ -16,7 +16,7 @@ from nearsight import gaussian
 from nearsight.checks.results import Readable, interval, number, span, with_error
 from nearsight.datasets import disjoint_blocks, disjoint_splits, fashion_mnist
 from nearsight.denoisers import EmpiricalDenoiser
-from nearsight.flow import FittedBlur, FittedSpread, GapMap
+from nearsight.flow import FittedBlur, FittedSpread, GapMap, GapPeak
 from nearsight.measures import (
     Estimate,
     crossing,
@@ -69,7 +69,7 @@ def examples():
         gaussian.expected_divergences(spectrum, 100), gaussian.expected_errors(spectrum, 100, 0.1),
         gaussian.proportional_limits(9.7), disjoint_splits(100, 20, 4), fashion_mnist("report"),
         disjoint_blocks(torch.randint(4, (90, 8), generator=generator), 20, 3),
-        FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3), Grammar.random(),
+        FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3), GapPeak(0.21, (0.18, 0.25), 1.3, (1.2, 1.5)), Grammar.random(),
         Grammar.random().parse(torch.randint(6, (90, 16), generator=generator)),
     ]
     return {type(result).__name__: result for result in results}

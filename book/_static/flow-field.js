@@ -158,7 +158,7 @@
 if (document.getElementById("explorer")) (function () {
   const flow = window.nearsightFlow, element = id => document.getElementById(id);
   const RADIUS = 10, WINDOW = 15, LEVEL = 0.5, MOST = 24, LOWEST = 0.05, HIGHEST = 40;
-  const PRESETS = [[27.84, 0], [2.818, 0], [0.6254, 0], [1.0717, 2], [1.0717, 1.6], [1.0717, 1.2]];
+  const PRESETS = [[27.84, 0], [2.818, 0], [0.6254, 0], [1.07, 2], [1.07, 1.6], [1.07, 1.2]];
   const canvas = element("field"), plane = element("plane"), brush = canvas.getContext("2d");
   const round = value => Math.round(value * 1e4) / 1e4;
   const place = point => point.map(value => round(Math.min(WINDOW, Math.max(-WINDOW, value))));
@@ -171,7 +171,7 @@ if (document.getElementById("explorer")) (function () {
     return [radius * Math.cos(angle), radius * Math.sin(angle)];
   });
 
-  const state = {points: [], probe: [0, 0], sigma: 1.0717, delta: 1.2, onRing: false};
+  const state = {points: [], probe: [0, 0], sigma: 1.07, delta: 1.2, onRing: false};
   let before = null, editing = -1, dragging = false, frame = 0, timer = 0, refine = 0;
 
   // ---- state ----------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ if (document.getElementById("explorer")) (function () {
       const value = parseFloat(given.get(name));
       return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
     };
-    state.sigma = within("s", LOWEST, HIGHEST, 1.0717);
+    state.sigma = within("s", LOWEST, HIGHEST, 1.07);
     state.delta = within("d", 0, 3.5, 1.2);
     state.onRing = within("r", 0, 1, 0) > 0;
     const points = pairs(given.get("p") || "");

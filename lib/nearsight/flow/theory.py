@@ -43,7 +43,8 @@ def small_gap(a: float, s: Tensor) -> Tensor:
 
         u = 4 s^2 exp(-s^2 - a^2/2) / (1 + a^4 / (a^2 + s^2)^2),      G = 2 u / (1 - u)
 
-    Within 1 % of the exact limit at the peak for a >= 1.6, 7 % high at a = 1.2, and without meaning where u nears 1.
+    Right to a relative order of exp(-(a^2 + s^2)): within 1 % of the exact limit at the peak for a >= 1.6, 7 % high at
+    a = 1.2, and without meaning where u nears 1.
     For large a the peak is at s = 1, one spacing over 2 pi, and is (4/e) exp(-a^2/2) high. s any shape; returns float64
     of its shape, on the CPU, as all of this module does.
     """

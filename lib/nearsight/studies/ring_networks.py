@@ -1,4 +1,7 @@
-"""Networks that learn the denoiser of a few ring points: what they err by while they turn from the ring to its points."""
+"""Networks that learn the denoiser of a few ring points: which become the ring, which go on to its points, and when.
+
+Noise levels are named by s = n sigma / r: at one s the n points of every lattice are as blurred as those of any other.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,10 @@ from nearsight.training.objectives import LogNormal
 from nearsight.training.recipe import Training
 
 RADIUS = 10.0
-SIGMAS = torch.logspace(-1, 1, 17, dtype=torch.float64)  # of the curves
-LEVELS = (0.3, 1.07, 2.8)  # of the effective blurs
+LEVEL = 1.07  # s at which blurs are fitted, near the peak of the gap
+LEVELS = (0.3, LEVEL, 2.8)  # s at which blurs are matched
+SCALED = torch.cat([torch.logspace(-1, 1, 17, dtype=torch.float64),
+                    torch.tensor(LEVELS, dtype=torch.float64)]).sort().values  # s of the curves
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,18 @@ class RingNetworks:
     """MLPs of each width on `counts` lattice points, `seeds` of each: `steps` networks, measured at `snapshots`."""
 
     widths: tuple[int, ...] = (16, 64, 128)
-    counts: tuple[int, ...] = (10, 20)
+    counts: tuple[int, ...] = (8, 9, 10, 11, 12, 14, 16, 20)
     seeds: int = 5
     snapshots: tuple[int, ...] = (300, 1000, 2000, 4000, 8000)
     batch: int = 512
-    steps: int = 30
+    steps: int = 120
     seed: int = 0
 
     @property
     def standing(self) -> tuple[int, ...]:
-        """The first network of each width and number of points."""
-        return tuple(range(1, self.steps + 1, self.seeds))
+        """The first network of each width, and of each number of points at the first width."""
+        last = self.seeds * len(self.counts)
+        return (*range(1, last + 1, self.seeds), *range(last + 1, self.steps + 1, last))
 
 
 def ring_networks(config: RingNetworks, work: Work = Work()) -> Iterator[Stage]:
@@ -80,27 +86,34 @@ def untrained(width: int) -> Preconditioned:
 
 @torch.no_grad()
 def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Tensor]:
-    """What study 2 asks of any denoiser of ring points [N, 2], float64:
+    """What study 2 asks of any denoiser of n ring points [n, 2], float64:
 
-        gap, risk [S]           norm gap and excess risk at SIGMAS
-        matched [L]             isotropic blur of the same training error, at LEVELS
-        isotropic, tangential   [L] share of the error that the best blur leaves unexplained, isotropic and along the ring
-        modulation [L]          what the best blur along the ring and the noise leave to be seen of the points
+        gap, risk [S]          mean-square gap and excess risk, at SCALED
+        matched [L]            isotropic blur of the same training error, at LEVELS
+        isotropic, tangential  share of the error that the best blur leaves unexplained, isotropic and along the ring
+        modulation             what the best blur along the ring and the noise leave to be seen of the points
 
-    The parameters of the best blurs are left out: data need not determine them.
+    The last three at LEVEL. The parameters of the best blurs are left out: data need not determine them.
     """
     noise, weights = polar(10, 16, 5.0)  # a network is smooth, and a fit costs hundreds of Bessel functions a node
     exact = {"noise": noise[:, None], "weights": weights}
-    along = [fitted_spread(denoiser, points, sigma, **exact, radius=RADIUS) for sigma in LEVELS]
-    at_levels = {"matched": [matched_blur(denoiser, points, sigma, **exact) for sigma in LEVELS],
-                 "isotropic": [fitted_blur(denoiser, points, sigma, **exact).unexplained for sigma in LEVELS],
-                 "tangential": [fit.unexplained for fit in along], "modulation": [fit.modulation for fit in along]}
-    return {"gap": generalization_gap(denoiser, points, holdout, SIGMAS, "norm", **exact).gap,
-            "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), SIGMAS, **exact),
-            **{name: torch.tensor(values, dtype=torch.float64) for name, values in at_levels.items()}}
+    unit = RADIUS / len(points)
+    sigmas, level = unit * SCALED, unit * LEVEL
+    along = fitted_spread(denoiser, points, level, **exact, radius=RADIUS)
+    found = {"matched": [matched_blur(denoiser, points, unit * s, **exact) for s in LEVELS],
+             "isotropic": fitted_blur(denoiser, points, level, **exact).unexplained,
+             "tangential": along.unexplained, "modulation": along.modulation}
+    return {"gap": generalization_gap(denoiser, points, holdout, sigmas, **exact).gap,
+            "risk": excess_risk(denoiser, RingDenoiser(RADIUS), ring(6 * len(points), RADIUS), sigmas, **exact),
+            **{name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}}
 
 
 SCALES = [Scales("ring-networks", ring_networks,
                  smoke=RingNetworks((8,), (5,), seeds=2, snapshots=(2, 4), batch=32, steps=2),
                  laptop=RingNetworks(),
-                 paper=RingNetworks((16, 64, 128, 256, 1024), seeds=20, steps=200))]
+                 paper=RingNetworks((16, 64, 128, 256, 1024), seeds=20, steps=800)),
+          Scales("ring-networks-long", ring_networks,
+                 smoke=RingNetworks((8,), (5,), seeds=2, snapshots=(4, 8), batch=32, steps=2),
+                 laptop=RingNetworks((64,), (12, 14, 20), seeds=2, snapshots=(2000, 8000, 32000), steps=6),
+                 paper=RingNetworks((64, 128, 256), (12, 14, 20), seeds=20, snapshots=(8000, 32000, 128000),
+                                    steps=180))]
