@@ -598,21 +598,20 @@ digit_gaps = {ratio: torch.stack([digit_gap(round(61 * ratio) + 1) for _ in rang
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative gap of the linear denoiser against the noise level. Lines: theory; dots: medians with quartiles over 10 fits. Toward small noise the exponent is −2 below $n = d$, −1 at, +2 above, for both spectra. Digits follow below $n = d$ only, and not above.", "name": "fig-gap-exponent"}, "image": {"alt": "Three log-log plots of relative gap against noise level. For white data and for a decaying spectrum, toward small noise the curves for n below d rise with slope minus two, the one at n = d with slope minus one, those above fall with slope two. For digits the dots above n = d stay far above the falling line.", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(9.4, 3.7), sharey=True)
-label_places = {0.5: (2, (6, 5)), 0.9: (2, (6, 5)), 1.0: (2, (4, 8)),
-                1.1: (4, (8, -7)), 2.0: (6, (8, -7))}
 rows = [(name, gaps[name], spectra[name], 100) for name in gaps]
 rows.append(("digits", digit_gaps, pixel_spectrum, 61))
 for axes, (name, by_ratio_gap, spectrum, d) in zip(panels, rows):
     for ratio, values in by_ratio_gap.items():
-        color, (at, offset) = GAMMAS[ratio], label_places[ratio]
-        label = f"${ratio:g}\\,d$" if axes is panels[1] else ""
-        curve(axes, sigmas, expected_gap(spectrum, round(d * ratio)), label, color,
-              at=at, offset=offset, lw=1.2)
+        color, line = GAMMAS[ratio], expected_gap(spectrum, round(d * ratio))
+        axes.plot(sigmas, line, color=color, lw=1.2)
         dots(axes, some_sigmas, quartiles(values), color)
     axes.set(title=name, xscale="log", yscale="log", xlabel=r"noise level $\sigma$",
              ylim=(1e-4, 1e6), xlim=(7e-4, 4))
 panels[0].set_xlim(7e-3, 4)  # below, 100 dimensions are too few for the exponent at d
-panels[0].set_ylabel(r"gap $G(\sigma)$, by $n$");
+for row, (ratio, color) in enumerate(GAMMAS.items()):  # in the order of the curves
+    panels[0].text(0.97, 0.95 - 0.07 * row, times_d(ratio), color=color, ha="right",
+                   transform=panels[0].transAxes)
+panels[0].set_ylabel(r"gap $G(\sigma)$");
 
 # %% tags=["remove-input"]
 def gap_slope(spectrum, n):
