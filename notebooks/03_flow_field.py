@@ -726,10 +726,9 @@ glue(best_delta=lowest, best_risk=least, gap_at_best=gap_at_best,
 # A small network learns ring points: three hidden layers on the plane, trained with the
 # usual loss and fresh noise at every step. On record are {glue:text}`networks:.0f` of
 # them, with three widths, eight numbers of points, and five seeds of each, measured at
-# five moments of their training; and {glue:text}`longer:.0f` that were trained four
-# times as long. We look at them where $s = n\sigma/r$ is 1.07, the same place of
-# {numref}`fig-bump` for every $n$. Here the first one is trained again, to its last
-# step; beside the record it should be the same.
+# five moments of their training. We look at them where $s = n\sigma/r$ is 1.07, the
+# same place of {numref}`fig-bump` for every $n$. Here the first one is trained again,
+# to its last step; beside the record it should be the same.
 
 # %%
 run = find("ring-networks-laptop")
@@ -737,13 +736,6 @@ record, config = records.load(run), run.config
 names = list(product(config.widths, config.counts, range(config.seeds)))
 learned = {name: stage.arrays for name, stage in zip(names, record.results.stages)}
 beside(records.compare(record, records.compute(run, stages=1)))
-
-# %%
-longer = find("ring-networks-long-laptop")
-long_record = records.load(longer)
-long_names = list(product(longer.config.counts, range(longer.config.seeds)))
-long_learned = {name: stage.arrays
-                for name, stage in zip(long_names, long_record.results.stages)}
 
 # %% [markdown]
 # The yardstick is the optimal denoiser of the same points, the memory. A network whose
@@ -767,10 +759,8 @@ def risk_of_memory(count):
 memory = {count: risk_of_memory(count) for count in config.counts}
 shares = {(width, count, seed): arrays["risk"][:, at_level] / memory[count]
           for (width, count, seed), arrays in learned.items()}
-long_shares = {(count, seed): arrays["risk"][:, at_level] / memory[count]
-               for (count, seed), arrays in long_learned.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Excess risk of networks at $s = 1.07$ as a share of the memory's (1: memory; 0: the ideal). Left: after 8000 steps, a dot each, lines through medians; circles: width 64 after 32,000. Right: width 64 over training (medians).", "name": "fig-turn"}, "image": {"alt": "Left: risk of networks after 8000 steps, as a share of the memory's, against the number of points. It is 0.5 to 0.8 at eight points and nearly 0 at fourteen and more, for all three widths; width 16 falls first. Right: over training, networks of width 64 first fall to nearly 0; with 8 to 11 points they rise again, the earlier the fewer.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Excess risk of networks at $s = 1.07$ as a share of the memory's (1: memory; 0: the ideal). Left: after 8000 steps, a dot each, lines through medians. Right: width 64 over training (medians).", "name": "fig-turn"}, "image": {"alt": "Left: risk of networks after 8000 steps, as a share of the memory's, against the number of points. It is 0.5 to 0.8 at eight points and nearly 0 at fourteen and more, for all three widths; width 16 falls first. Right: over training, networks of width 64 first fall to nearly 0; with 8 to 11 points they rise again, the earlier the fewer.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.9, 3.4))
 slots = {count: k for k, count in enumerate(config.counts)}
 for width, color, aside in zip(config.widths, (NEUTRAL, TRAIN, LOSS), (-0.22, 0, 0.22)):
@@ -779,9 +769,6 @@ for width, color, aside in zip(config.widths, (NEUTRAL, TRAIN, LOSS), (-0.22, 0,
     across = torch.arange(len(slots)) + aside
     left.plot(across, final.T, ".", color=color, markersize=6)
     left.plot(across, final.median(0).values, color=color, linewidth=1)
-left.plot([slots[count] + 0.11 for count, _ in long_names],
-          [float(long_shares[name][-1]) for name in long_names], "o", color=TRAIN,
-          markerfacecolor="none", markersize=5)
 for text, place, color in (("width 16", (0.45, 0.37), NEUTRAL),
                            ("64", (1.3, 0.55), TRAIN), ("128", (2.35, 0.80), LOSS)):
     left.text(*place, text, color=color, fontsize=9)
@@ -815,16 +802,11 @@ been = [name for name, share in shares.items() if (share < 0.05).any()]
 dense = [name for name in names if name[1] >= 14]
 dense_share = max(float(shares[name][late]) for name in dense)
 dense_gap = max(float(learned[name]["gap"][late, at_level]) for name in dense)
-long_turned = {count: sum(float(long_shares[count, seed][late]) > 0.05
-                          for seed in range(longer.config.seeds))
-               for count in longer.config.counts}
 assert all(turned[width, 8] == 5 for width in config.widths)
 assert all(turned[width, count] == 0 for width, count in turned if count >= 14)
-assert long_turned == {12: 2, 14: 0, 20: 0}
 for width, count in product(config.widths, config.counts[:6]):
     glue(**{f"left_{width}_{count}": turned[width, count]})
-glue(networks=len(names), longer=len(long_names), been=len(been), dense=len(dense),
-     dense_share=dense_share, dense_gap=dense_gap)
+glue(networks=len(names), been=len(been), dense_share=dense_share, dense_gap=dense_gap)
 
 # %% [markdown]
 # **First the ring, then the points, or the ring for good.** {glue:text}`been:.0f` of
@@ -842,9 +824,7 @@ glue(networks=len(names), longer=len(long_names), been=len(been), dense=len(dens
 # | 12 | {glue:text}`left_16_12:.0f` | {glue:text}`left_64_12:.0f` | {glue:text}`left_128_12:.0f` |
 # | 14, 16, 20 | {glue:text}`left_16_14:.0f` | {glue:text}`left_64_14:.0f` | {glue:text}`left_128_14:.0f` |
 #
-# **Density decides**; size moves the turn by a point or two, and so does patience: four
-# times the training takes both networks of width 64 to the points at $n = 12$, and
-# neither at 14 or 20.
+# **Density decides**, within these 8000 steps; size moves the turn by a point or two.
 
 # %% tags=["hide-input"]
 def over_networks(name, width=64, count=10):
@@ -950,8 +930,10 @@ for sigma, value in zip(sigmas.tolist(), found.gap.tolist()):
 #    probe do meanwhile?
 # 2. *Mean square.* Redraw {numref}`fig-islands` with `metric="mse"`. Where do the
 #    bridges break now?
-# 3. *Yours.* Train a network of width 128 on twenty random points, with
-#    `nearsight.training.train`. Does it pass through the ring?
+# 3. *Patience.* Train a network of width 64 on 12 and on 20 points for 32,000 steps,
+#    with `snapshots` of `nearsight.studies.ring_networks`. Where does the turn go?
+# 4. *Yours.* Train one of width 128 on twenty random points. Does it pass through the
+#    ring?
 #
 # ## Provenance
 #
@@ -963,4 +945,4 @@ for sigma, value in zip(sigmas.tolist(), found.gap.tolist()):
 # except the networks:
 
 # %% tags=["remove-input"]
-provenance(record, long_record)
+provenance(record)

@@ -13,8 +13,7 @@ from nearsight.studies import gaussian_networks, runs
 from nearsight.studies.image_moments import image_samples, image_weights
 
 FEW = {"training_steps": 2, "snapshots": (2,)}
-# Sweeps whose last stage is the largest.
-GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper", "ring-networks-long-paper"}
+GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # sweeps whose last stage is the largest
 IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
 
 APART = {IMAGES, "images-paper"}  # the latter beside the other networks of its study, in test_images

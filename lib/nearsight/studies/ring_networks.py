@@ -111,9 +111,4 @@ def measure(denoiser: Denoiser, points: Tensor, holdout: Tensor) -> dict[str, Te
 SCALES = [Scales("ring-networks", ring_networks,
                  smoke=RingNetworks((8,), (5,), seeds=2, snapshots=(2, 4), batch=32, steps=2),
                  laptop=RingNetworks(),
-                 paper=RingNetworks((16, 64, 128, 256, 1024), seeds=20, steps=800)),
-          Scales("ring-networks-long", ring_networks,
-                 smoke=RingNetworks((8,), (5,), seeds=2, snapshots=(4, 8), batch=32, steps=2),
-                 laptop=RingNetworks((64,), (12, 14, 20), seeds=2, snapshots=(2000, 8000, 32000), steps=6),
-                 paper=RingNetworks((64, 128, 256), (12, 14, 20), seeds=20, snapshots=(8000, 32000, 128000),
-                                    steps=180))]
+                 paper=RingNetworks((16, 64, 128, 256, 1024), seeds=20, steps=800))]
