@@ -649,10 +649,13 @@ glue(gap_half=at_third[0.5], gap_double=at_third[2.0], digit_below=digit_slopes[
 #
 # ## The measure that was published
 #
-# What, then, was seen to jump? The published measure compares kernel estimates. Let $T$
-# be the training set, $O$ an *original* set of $N = 10^4$ fresh points. For a set $X$
-# of $n$ points, $p_X = \frac1n \sum_i \mathcal N(\cdot\,; x_i, h^2 I)$ with
-# $h = \sigma_\text{data}\, n^{-1/d}$, and
+# What, then, was seen to jump? The published measure compares kernel estimates, of the
+# training set $T$ and of an *original* set $O$ of $N = 10^4$ fresh points.
+#
+# On this page, $X$ is either set.
+#
+# Its estimate is $p_X = \frac1n \sum_i \mathcal N(\cdot\,; x_i, h^2 I)$
+# with $h = \sigma_\text{data}\, n^{-1/d}$, and
 #
 # $$
 # \Delta = \Big( \int p_T^2 - 2 \int p_T\, Q_1 \Big)

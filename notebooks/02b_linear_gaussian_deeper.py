@@ -89,7 +89,11 @@ def off(values, theory):
 # %% [markdown]
 # ```{admonition} Definitions
 # :class: note
-# Symbols are those of the chapter; these are used here only.
+#
+# On this page, $X$ is a set of points.
+#
+# Symbols are those of the chapter, and these.
+#
 # - **Energies.** $U_X = \int p_X^2 - 2 \int p_X Q_1$ of a set $X$, so that
 #   $\Delta = U_T - U_O$.
 # - **The other limit.** $\alpha = (\ln n)/d$ is fixed while $d$ grows, so that $n$ is
@@ -111,6 +115,10 @@ def off(values, theory):
 #
 # ```{admonition} Derivation
 # :class: dropdown
+#
+# On this page, $v$ is a sum of squared weights, $V$ a variance, and $\chi$ the length
+# of a normal vector, whose square has the chi-squared law.
+#
 # Let $\varepsilon_1, \dots, \varepsilon_n$ be independent and standard normal,
 # $\bar\varepsilon$ their mean, and
 # $c_i = \frac1n + (\varepsilon_i - \bar\varepsilon)/\sqrt n$. Then $x = \sum_i c_i y_i$

@@ -27,31 +27,56 @@
 # Symbols are on the [notation page](../book/notation.md). The unit of all lengths,
 # $\sigma$ and $\delta$ included, is a tenth of the circle's radius: $r = 10$.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from itertools import product
 
 import torch
-from scipy import optimize
-
-from nearsight import (EmpiricalDenoiser, RingDenoiser, RingKernelDenoiser, edm_sigmas,
-                       generalization_gap, proximity_bias, records, sample)
+from nearsight import (
+    EmpiricalDenoiser,
+    RingDenoiser,
+    RingKernelDenoiser,
+    edm_sigmas,
+    generalization_gap,
+    proximity_bias,
+    records,
+    sample,
+)
 from nearsight.datasets import on_ring, ring_split
-from nearsight.flow import (excess_risk, gap_map, lattice_gap, modulation, place_gap,
-                            published_gap, published_noise, published_sigmas, small_gap)
+from nearsight.flow import (
+    excess_risk,
+    gap_map,
+    lattice_gap,
+    modulation,
+    place_gap,
+    published_gap,
+    published_noise,
+    published_sigmas,
+    small_gap,
+)
 from nearsight.measures import denoising_error, mean_interval, point_errors
 from nearsight.quadrature import polar
 from nearsight.studies import find
+from scipy import optimize
 
 radius, n = 10.0, 10
 
 # %% tags=["hide-input"]
 from matplotlib import pyplot as plt
-
 from nearsight.flow import fitted_blur, matched_blur, random_gap
 from nearsight.noise import level_index
-from nearsight.page import (HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, beside, curve, glue,
-                            provenance, use_style)
+from nearsight.page import (
+    HOLDOUT,
+    LOSS,
+    NEUTRAL,
+    THEORY,
+    TRAIN,
+    beside,
+    curve,
+    glue,
+    provenance,
+    use_style,
+)
 from nearsight.randomness import stream
 from nearsight.studies.ring_networks import LEVEL, LEVELS, SCALED
 
@@ -442,7 +467,9 @@ glue(offset=published[1.6][0], offset_sd=over_seeds[1.6][0].std())
 # - 4 s^2 c\, e^{-s^2/2} \cos y_1\Bigr) + c^2 A(y_1) + \mathcal O(c^3) .
 # $$
 #
-# $A$ stems from $\sin^2 x_1$ and $\varepsilon_1 \sin 2x_1$, and so has the period
+# On this page, $A$ is a function of the place along the line.
+#
+# It stems from $\sin^2 x_1$ and $\varepsilon_1 \sin 2x_1$, and so has the period
 # $\pi$: it is the same at a training point, $y_1 = 0$, and in the middle of an arc,
 # $y_1 = \pi$. It cancels in the difference of the two errors and changes their ratio by
 # a share of order $c^2$ only.

@@ -22,29 +22,56 @@
 # reproduced those of the mean norm $|D - y|$, "of the norm". The *ideal* is the
 # denoiser of the whole circle {eq}`eq-ring`; its gap is 0.
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import torch
-from scipy import optimize
-
-from nearsight import (EmpiricalDenoiser, RingDenoiser, edm_sigmas, generalization_gap,
-                       guided, records, sample)
+from nearsight import (
+    EmpiricalDenoiser,
+    RingDenoiser,
+    edm_sigmas,
+    generalization_gap,
+    guided,
+    records,
+    sample,
+)
 from nearsight.datasets import on_ring, ring, ring_split
-from nearsight.flow import (excess_risk, gap_peak, guided_blur, lattice_gap,
-                            mode_distance, padded_gap, place_gap, published_gap,
-                            published_noise, published_random_split, published_sigmas,
-                            random_gap, return_probability, state_distance)
+from nearsight.flow import (
+    excess_risk,
+    gap_peak,
+    guided_blur,
+    lattice_gap,
+    mode_distance,
+    padded_gap,
+    place_gap,
+    published_gap,
+    published_noise,
+    published_random_split,
+    published_sigmas,
+    random_gap,
+    return_probability,
+    state_distance,
+)
 from nearsight.measures import denoising_error, frechet, mean_interval, point_errors
+from scipy import optimize
 
 radius, n, level = 10.0, 10, 1.07
 
 # %% tags=["hide-input"]
 import numpy as np
 from matplotlib import pyplot as plt
-
-from nearsight.page import (HOLDOUT, LOSS, NEUTRAL, THEORY, TRAIN, beside, curve, glue,
-                            provenance, use_style)
+from nearsight.page import (
+    HOLDOUT,
+    LOSS,
+    NEUTRAL,
+    THEORY,
+    TRAIN,
+    beside,
+    curve,
+    glue,
+    provenance,
+    use_style,
+)
 from nearsight.quadrature import polar
 from nearsight.randomness import stream
 from nearsight.studies import find
@@ -339,7 +366,11 @@ glue(lattice_0=on_lattice[0.0].max(), lattice_2=on_lattice[2.0].max(),
 # $$ (eq-random)
 #
 # :::{dropdown} Derivation
-# For many points the ring is locally a line with $\ell = n/2\pi r$ points per length.
+#
+# On this page, $\ell$ is a number of points per length, $\varphi$ a density, and
+# $\zeta$ a relative excess of density.
+#
+# For many points the ring is locally a line with $\ell = n/2\pi r$.
 # At total noise $\sigma_t^2 = \sigma^2 + \delta^2$ their density is $\ell\,(1 +
 # \zeta)$, with $\zeta$ a sum over points of $\varphi(x_1 - y_i)/\ell$ less 1, where
 # $\varphi$ is the density of $\mathcal N(0, \sigma_t^2)$. Since $\zeta$ is of order
