@@ -297,8 +297,10 @@ glue(exponent_at=just_above.hellinger_exponent, forward_at=just_above.kl_fit_tru
 # derived {ref}`in the companion <leaning>`), and for large $d$
 #
 # $$
-# \nu \to \frac{1}{1 + n^{2 - 2 \sqrt{1 + 2d/(3n)}}}\,, \qquad
-# \nu - \frac12 \to \frac{d \ln n}{6\, n} \quad \text{for } n \gg d .
+# \begin{aligned}
+# \nu &\to \frac{1}{1 + n^{2 - 2 \sqrt{1 + 2d/(3n)}}}\,, \\
+# \nu - \tfrac12 &\to \frac{d \ln n}{6\, n} \quad \text{for } n \gg d .
+# \end{aligned}
 # $$ (eq-leaning)
 #
 # Nothing in it knows of $n = d$. To stop leaning takes many times $d \ln n$ samples;
@@ -466,9 +468,11 @@ glue(peak_one=medians[1][6], peak_none=medians[None][6], at_d_two=medians[2][6])
 # the laws blurred by $\sigma$,
 #
 # $$
-# \mathrm{KL}(P_{\sigma_0} \,\|\, Q_{\sigma_0})
-# = d \int_{\sigma_0}^{\infty} \big( E(\sigma) - E^*(\sigma) \big)\,
+# \begin{aligned}
+# &\mathrm{KL}(P_{\sigma_0} \,\|\, Q_{\sigma_0}) \\
+# &\quad = d \int_{\sigma_0}^{\infty} \big( E(\sigma) - E^*(\sigma) \big)\,
 #   \frac{d\sigma}{\sigma^3} .
+# \end{aligned}
 # $$ (eq-excess)
 # ```
 #
@@ -658,8 +662,10 @@ glue(gap_half=at_third[0.5], gap_double=at_third[2.0], digit_below=digit_slopes[
 # with $h = \sigma_\text{data}\, n^{-1/d}$, and
 #
 # $$
-# \Delta = \Big( \int p_T^2 - 2 \int p_T\, Q_1 \Big)
-#        - \Big( \int p_O^2 - 2 \int p_O\, Q_1 \Big) .
+# \begin{aligned}
+# \Delta = {}&\Big( \int p_T^2 - 2 \int p_T\, Q_1 \Big) \\
+#   {}-{} &\Big( \int p_O^2 - 2 \int p_O\, Q_1 \Big) .
+# \end{aligned}
 # $$ (eq-delta)
 #
 # The model is said to generalize when $\Pr(\Delta > 0)$ is near 1: it is then nearer to
@@ -978,9 +984,9 @@ glue(copies_below=recorded(16, "memorized", "network", 0.875)[0],
 # In 16 dimensions the share of copies among the network's samples falls without a
 # feature through $n = d$: {glue:text}`copies_below:.2f` at $\tfrac78 d$,
 # {glue:text}`copies_at:.2f` at $d$, {glue:text}`copies_above:.2f` at
-# $\tfrac{19}{16} d$, {glue:text}`copies_eight:.2f` at $8d$. The linear model's is 0
-# from $d$ on. *A network copies at $n = d$ and well beyond, where the linear model
-# cannot copy at all.*
+# $\tfrac{19}{16} d$, {glue:text}`copies_eight:.2f` at $8d$. The linear model's is below
+# 0.001 from $d$ on. *A network copies at $n = d$ and well beyond, where the linear
+# model cannot copy at all.*
 #
 # At $n = 32 d$, without any copies, the network's samples still lean, with $\nu =$
 # {glue:text}`lean_far:.2f` [{glue:text}`lean_low:.2f`, {glue:text}`lean_high:.2f`],
@@ -988,9 +994,9 @@ glue(copies_below=recorded(16, "memorized", "network", 0.875)[0],
 #
 # In 64 dimensions, with the same network and training, {glue:text}`copies_at_64:.2f`
 # are copies at $n = d$, though $\nu$ is {glue:text}`lean_at_64:.2f`. Copying is a
-# property of data, network and training together. And up to $n = 1.4 d$ (no longer from
-# $2d$ on) the network comes *nearer to the truth* than the linear model, by the same
-# loss:
+# property of data, network and training together. And up to $n = \tfrac{11}{8} d$ (no
+# longer from $2d$ on) the network comes *nearer to the truth* than the linear model, by
+# the same loss:
 #
 # | $d = 64$, $n = d/2$ | network | linear | untrained network |
 # | --- | --- | --- | --- |
