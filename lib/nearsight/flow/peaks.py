@@ -33,9 +33,9 @@ def gap_peak(train: Tensor, holdout: Tensor, sigmas: Tensor, generator: Generato
         G(sigma) = mean_r E_holdout,r(sigma) / mean_r E_train,r(sigma) - 1
 
     train and holdout [R, S] are errors at noise levels sigmas [S], equally spaced in ln sigma. The peak is that of the
-    parabola in ln sigma through the largest value of G and its two neighbors; the intervals hold the central 95 % of the
-    peaks of `resamples` sets of R draws, drawn with replacement. Raises ValueError for fewer than two draws or three
-    noise levels, and for levels that are not so spaced.
+    parabola in ln sigma through the largest value of G between the outermost levels, and its two neighbors; the intervals
+    hold the central 95 % of the peaks of `resamples` sets of R draws, drawn with replacement. Raises ValueError for fewer
+    than two draws or three noise levels, and for levels that are not so spaced.
     """
     for name, errors in {"train": train, "holdout": holdout}.items():
         checks.floating(checks.batch(errors, name), name)
@@ -53,7 +53,7 @@ def gap_peak(train: Tensor, holdout: Tensor, sigmas: Tensor, generator: Generato
                            generator=checks.generator(generator, train.device))
     picked = torch.cat([torch.arange(draws, device=train.device)[None], chosen])
     gaps = holdout.double()[picked].mean(1) / train.double()[picked].mean(1) - 1
-    top = gaps.argmax(1, keepdim=True).clamp(1, len(levels) - 2)
+    top = gaps[:, 1:-1].argmax(1, keepdim=True) + 1  # the outermost levels have one neighbor only
     left, middle, right = (gaps.gather(1, top + k)[:, 0] for k in (-1, 0, 1))
     bend = left + right - 2 * middle
     shift = torch.where(bend < 0, (left - right) / (2 * bend), 0)  # of the parabola's top, in steps; 0 where all are equal
