@@ -2,16 +2,19 @@
 
 from nearsight.records.runs import Run
 from nearsight.studies import (
+    cifar_network,
     gaussian_delta,
     gaussian_networks,
     image_moments,
     images,
     miniature,
+    photographs,
     random_rings,
     ring_networks,
 )
 
-MODULES = (gaussian_delta, gaussian_networks, images, image_moments, miniature, random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, images, image_moments, photographs, cifar_network, miniature,
+           random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
