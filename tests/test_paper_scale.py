@@ -12,6 +12,7 @@ from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs
 from nearsight.studies.cifar_network import cifar_network
 from nearsight.studies.image_moments import image_samples, image_weights
+from nearsight.studies.image_windows import window_network
 from nearsight.studies.photographs import photographs
 
 FEW = {"training_steps": 2, "snapshots": (2,)}
@@ -19,7 +20,7 @@ GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # 
 IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
 
 # Of networks of `images`, whose paper scale is theirs.
-OF_OTHERS = {image_samples, image_weights}
+OF_OTHERS = {image_samples, image_weights, window_network}
 
 PAPER = {run.name: run for run in runs() if run.scale == "paper"}
 

@@ -6,6 +6,7 @@ from nearsight.studies import (
     gaussian_delta,
     gaussian_networks,
     image_moments,
+    image_windows,
     images,
     miniature,
     photographs,
@@ -13,8 +14,8 @@ from nearsight.studies import (
     ring_networks,
 )
 
-MODULES = (gaussian_delta, gaussian_networks, images, image_moments, photographs, cifar_network, miniature,
-           random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, images, image_moments, image_windows, photographs, cifar_network,
+           miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
