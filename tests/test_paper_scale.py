@@ -11,7 +11,10 @@ from nearsight.noise import edm_sigmas
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs
 from nearsight.studies.cifar_network import cifar_network
+from nearsight.studies.image_fields import image_ranges, image_remedies
+from nearsight.studies.image_guidance import image_guidance
 from nearsight.studies.image_moments import image_samples, image_weights
+from nearsight.studies.image_paths import image_passages, image_steps, image_turns
 from nearsight.studies.image_windows import window_network
 from nearsight.studies.photographs import photographs
 
@@ -20,7 +23,8 @@ GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # 
 IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
 
 # Of networks of `images`, whose paper scale is theirs.
-OF_OTHERS = {image_samples, image_weights, window_network}
+OF_OTHERS = {image_samples, image_weights, window_network, image_turns, image_passages, image_steps, image_ranges,
+             image_remedies, image_guidance}
 
 PAPER = {run.name: run for run in runs() if run.scale == "paper"}
 
