@@ -32,7 +32,6 @@ from nearsight.studies.image_paths import (
 from nearsight.studies.images import ImageNetwork, prepared, untrained
 from nearsight.studies.recorded_weights import Experiment, Weights, network_of, recorded
 
-pytestmark = pytest.mark.usefixtures("one_classifier")
 FEW = Experiment((), images=24, samples=24, pictures=4, curve=16)
 EXPERIMENTS = [run for run in runs() if isinstance(run.config, (Experiment, Guidance))]
 SMOKE = [run for run in EXPERIMENTS if run.scale == "smoke"]

@@ -14,7 +14,6 @@ from nearsight.studies.image_windows import through_windows, window_network
 from nearsight.studies.images import ImageNetwork, prepared
 from nearsight.training.recipe import draw as drawn
 
-pytestmark = pytest.mark.usefixtures("one_classifier")
 SMOKE = find("images-window-smoke")
 LISTED = [run for run in runs() if run.computation is window_network]
 
