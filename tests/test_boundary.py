@@ -99,6 +99,12 @@ def valid() -> dict:
         "nearsight.denoising_error": (nearsight.denoising_error, error),
         "nearsight.edm_sigmas": (nearsight.edm_sigmas, dict(n=4, sigma_min=0.01, sigma_max=10.0, rho=7.0)),
         "nearsight.generalization_gap": (nearsight.generalization_gap, gap),
+        "nearsight.denoisers.Windowed": (nearsight.denoisers.Windowed, dict(
+            denoisers=[nearsight.EmpiricalDenoiser(images[:, :, :5, :5])] * 4, window=5)),
+        "nearsight.denoisers.Windowed()": (nearsight.denoisers.window_memorizer(images, 5), dict(x=images, sigma=0.5)),
+        "nearsight.denoisers.windows": (nearsight.denoisers.windows, dict(images=images, window=5)),
+        "nearsight.denoisers.window_memorizer": (nearsight.denoisers.window_memorizer, dict(images=images, window=5,
+                                                                                            blur=0.1)),
         "nearsight.guided": (nearsight.guided, dict(positive=empirical, negative=empirical, weight=1.0)),
         "nearsight.guided()": (lambda positive, negative, x, sigma: nearsight.guided(positive, negative, 1.0)(x, sigma),
                                dict(positive=empirical, negative=empirical, **called)),
@@ -161,6 +167,12 @@ def valid() -> dict:
         "nearsight.datasets.ring_split": (datasets.ring_split, dict(n=4, radius=2.0, turn=0.1, generator=seeded())),
         "nearsight.networks.AttentionUNet": (networks.AttentionUNet, dict(channels=8, multipliers=(1, 1))),
         "nearsight.networks.AttentionUNet()": (attention, dict(x_vp=images, t=torch.zeros(2))),
+        "nearsight.networks.DdpmPlusPlus": (networks.DdpmPlusPlus, dict(channels=4, multipliers=(1, 1), blocks=1,
+                                                                        dropout=0.1)),
+        "nearsight.networks.DdpmPlusPlus()": (networks.DdpmPlusPlus(4, (1, 1), 1).eval(), dict(
+            x=torch.randn(2, 3, 4, 4, generator=seeded()), c_noise=torch.zeros(2))),
+        "nearsight.networks.InParts": (networks.InParts, dict(network=mlp, size=2)),
+        "nearsight.networks.InParts()": (networks.InParts(mlp, 2), called),
         "nearsight.networks.EpsilonDenoiser": (networks.EpsilonDenoiser, dict(network=attention,
                                                                               sigmas=noise.vp_sigmas(40))),
         "nearsight.networks.EpsilonDenoiser()": (networks.EpsilonDenoiser(attention, noise.vp_sigmas(40)), dict(

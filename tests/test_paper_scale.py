@@ -10,17 +10,26 @@ import pytest
 from nearsight.noise import edm_sigmas
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs
+from nearsight.studies.cifar_network import cifar_network
+from nearsight.studies.image_fields import image_ranges, image_remedies
+from nearsight.studies.image_guidance import image_guidance
 from nearsight.studies.image_moments import image_samples, image_weights
+from nearsight.studies.image_paths import image_passages, image_steps, image_turns
+from nearsight.studies.image_windows import window_network
+from nearsight.studies.photographs import photographs
 
 FEW = {"training_steps": 2, "snapshots": (2,)}
 GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # sweeps whose last stage is the largest
 IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
 
-APART = {IMAGES, "images-paper"}  # the latter beside the other networks of its study, in test_images
-
-OF_OTHERS = {image_samples, image_weights}  # of networks of `images`, whose paper scale is theirs
+# Of networks of `images`, whose paper scale is theirs.
+OF_OTHERS = {image_samples, image_weights, window_network, image_turns, image_passages, image_steps, image_ranges,
+             image_remedies, image_guidance}
 
 PAPER = {run.name: run for run in runs() if run.scale == "paper"}
+
+# Beside the other networks of their study, in test_images, and on files of the published format, in test_photographs.
+APART = {IMAGES, "images-paper"} | {name for name, run in PAPER.items() if run.computation in (photographs, cifar_network)}
 
 
 def with_few_steps(run):

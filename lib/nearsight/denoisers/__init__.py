@@ -4,6 +4,7 @@ from nearsight.denoisers.compose import Denoiser, guided, score
 from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.denoisers.normal import GaussianDenoiser, MixtureDenoiser
 from nearsight.denoisers.ring import RingDenoiser, RingKernelDenoiser
+from nearsight.denoisers.windows import Windowed, window_memorizer, windows
 
 __all__ = ["Denoiser", "EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
-           "guided", "score"]
+           "Windowed", "guided", "score", "window_memorizer", "windows"]

@@ -2,16 +2,24 @@
 
 from nearsight.records.runs import Run
 from nearsight.studies import (
+    cifar_network,
     gaussian_delta,
     gaussian_networks,
+    image_fields,
+    image_guidance,
     image_moments,
+    image_paths,
+    image_windows,
     images,
     miniature,
+    photographs,
     random_rings,
+    recorded_weights,
     ring_networks,
 )
 
-MODULES = (gaussian_delta, gaussian_networks, images, image_moments, miniature, random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, images, image_moments, recorded_weights, image_windows, image_paths,
+           image_fields, image_guidance, photographs, cifar_network, miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
