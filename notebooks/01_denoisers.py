@@ -475,7 +475,7 @@ curve(axes, [32, 1024], [copied, copied], "copies: the empirical denoiser", HOLD
       at=0, offset=(8, -10))
 axes.set(xscale="log", xticks=sizes, xticklabels=sizes, ylim=(0.4, 1.03),
          xlabel="number $n$ of training images", ylabel=r"preference $\nu$ for train")
-axes.minorticks_off()
+axes.minorticks_off();
 
 # %% tags=["remove-input"]
 mean, low, high = mean_interval(leaning)

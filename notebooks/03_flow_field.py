@@ -818,7 +818,7 @@ left.text(7.4, 0.955, "memory", fontsize=9, ha="right")
 left.text(7.4, 0.045, "ideal", fontsize=9, ha="right")
 right.set(xscale="log", xlabel="training steps", xlim=(270, 15000))
 right.set_xticks(config.snapshots, [f"{moment}" for moment in config.snapshots])
-right.set_xticks([], minor=True)
+right.set_xticks([], minor=True);
 
 # %% tags=["remove-input"]
 late = -1

@@ -586,7 +586,7 @@ for solver, color in (("euler", NEUTRAL), ("heun", TRAIN)):
           offset=(4, 9), marker="o")
 axes.set(xscale="log", yscale="log", xlabel="steps", ylabel="largest distance")
 axes.set_xticks(steps.tolist(), [f"{count}" for count in steps])
-axes.set_xticks([], minor=True)
+axes.set_xticks([], minor=True);
 
 # %% tags=["remove-input"]
 order = math.log2(distance["heun"][-2] / distance["heun"][-1])

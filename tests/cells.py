@@ -80,6 +80,11 @@ def _inner(table: symtable.SymbolTable, later: bool) -> Iterator[tuple[symtable.
 
 
 
+def shows_a_value(source: str) -> bool:
+    """Whether a cell shows the value of its last statement: an expression without a semicolon."""
+    return isinstance(ast.parse(source).body[-1], ast.Expr) and not source.rstrip().endswith(";")
+
+
 def lines_of_code(source: str) -> int:
     """Return the number of lines that hold code: not those that are empty or hold a comment alone."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from book_reading import FIGURES_A_MINUTE, WORDS_A_MINUTE, captions, prose, reading, words
-from cells import FOLDED, REMOVED, code_cells, has, lines_of_code, rebound, reuse, seen, undefined
+from cells import FOLDED, REMOVED, code_cells, has, lines_of_code, rebound, reuse, seen, shows_a_value, undefined
 from conftest import ROOT
 from executed import chapters
 
@@ -34,6 +34,13 @@ def test_a_long_cell_is_folded(path):
     visible = (cell.source for cell in code_cells(path) if not has(cell, REMOVED | FOLDED))
     long = {source.partition("\n")[0]: lines_of_code(source) for source in visible}
     assert {first: lines for first, lines in long.items() if lines > LONGEST_CELL} == {}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_figure_is_all_that_its_cell_shows(path):
+    figures = [cell for cell in code_cells(path) if "figure" in cell.metadata.get("mystnb", {})]
+    also = [cell.metadata["mystnb"]["figure"]["name"] for cell in figures if shows_a_value(cell.source)]
+    assert also == [], "a value beside the figure would be a second figure of that name: end the cell with a semicolon"
 
 
 @pytest.mark.parametrize("path", PAGES)
