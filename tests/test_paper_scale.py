@@ -16,7 +16,8 @@ FEW = {"training_steps": 2, "snapshots": (2,)}
 GROWING = {"networks-16-paper", "random-rings-paper", "ring-networks-paper"}  # sweeps whose last stage is the largest
 IMAGES = "networks-64-paper"  # U-Nets of 64 channels that draw 1,000 images and more: tested by themselves, below
 
-APART = {IMAGES, "images-paper"}  # the latter beside the other networks of its study, in test_images
+# All but the first beside the other networks of their studies, in test_images and test_hierarchy.
+APART = {IMAGES, "images-paper", "hierarchy-5000-paper", "hierarchy-12000-paper", "hierarchy-70000-paper"}
 
 OF_OTHERS = {image_samples, image_weights}  # of networks of `images`, whose paper scale is theirs
 

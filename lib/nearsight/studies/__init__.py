@@ -4,6 +4,7 @@ from nearsight.records.runs import Run
 from nearsight.studies import (
     gaussian_delta,
     gaussian_networks,
+    hierarchy,
     image_moments,
     images,
     miniature,
@@ -11,7 +12,7 @@ from nearsight.studies import (
     ring_networks,
 )
 
-MODULES = (gaussian_delta, gaussian_networks, images, image_moments, miniature, random_rings, ring_networks)
+MODULES = (gaussian_delta, gaussian_networks, hierarchy, images, image_moments, miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:
