@@ -91,8 +91,7 @@ def test_a_run_goes_from_end_to_end_and_learns(run, results):
     assert last["split"].diagonal(dim1=1, dim2=2).abs().max() < 1e-6
     known, truth = last["losses/test"][HEADLINE, :, 0].split([networks, 1])
     assert (known - truth).tolist() == pytest.approx((last["distance"][HEADLINE, :, 0] / 4).tolist(), abs=1e-5)
-    every = run.config.counts.every
-    assert found.curve("samples/averaged")[0].tolist() == found.steps[::every]
+    assert found.curve("samples/averaged")[0].tolist() == run.config.sampled_at == [found.steps[0], found.steps[-1]]
     assert set(found.stages[0].arrays) == set(last)  # what stands for the run has all arrays
 
 
@@ -128,7 +127,7 @@ def expected_bytes(config):
     codes = made * counts.kept + made * min(counts.few, counts.kept) + made // 2 * min(counts.few, counts.kept)
     samples = (4 if length < 12 else 8) * codes + 4 * (made * config.blocks * (length + 1) + made * 2 * 5 * 4)
     stages = len(config.snapshots)
-    return 4 * numbers * stages + samples * math.ceil(stages / counts.every)
+    return 4 * numbers * stages + samples * len(config.sampled_at)
 
 
 @pytest.mark.parametrize("run", ALL, ids=lambda run: run.name)
@@ -152,7 +151,8 @@ def test_the_laptop_runs_are_the_table():
     assert 4400 < small.steps < 4600 and fresh.snapshots == large.snapshots == small.snapshots + large.snapshots[-3:]
     assert sum(p.numel() for p in untrained(large).parameters()) == 104_006
     assert sum(p.numel() for p in untrained(SMOKE.config).parameters()) == 18_758
-    assert all(run.threads == 1 and run.standing == 1 for run in ALL)
+    assert large.sampled_at[:5] == list(large.snapshots[:21:5]) and large.sampled_at[5:] == list(large.snapshots[21:])
+    assert all(run.threads == 1 and run.standing == 1 and run.config.snapshots[0] in run.config.sampled_at for run in ALL)
 
 
 def test_blocks_are_disjoint_rows_of_one_tape_and_smaller_ones_the_first_of_larger():

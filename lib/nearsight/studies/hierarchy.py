@@ -117,6 +117,12 @@ class GrammarNetworks:
         return [place for place, member in enumerate(self.members) if self.fresh or (member.seed, member.draws) == (0, 0)]
 
     @property
+    def sampled_at(self) -> list[int]:
+        """The steps at which samples are made, the first among them."""
+        return [step for place, step in enumerate(self.snapshots)
+                if place % self.counts.every == 0 or step >= self.counts.dense]
+
+    @property
     def committees(self) -> list[list[int]]:
         """The places of the networks of each committee: one of each block, all of one seed; of fresh ones all."""
         if self.fresh:
@@ -127,12 +133,11 @@ class GrammarNetworks:
 
 def grammar_networks(config: GrammarNetworks, work: Work = Work()) -> Iterator[Stage]:
     """Train the networks; yield at each checkpoint what `hierarchy_measures` finds, and their mean training `loss` [M]
-    since the last one. Averaged weights, but for those that say `raw`. Samples are made at every `counts.every`-th
-    checkpoint from the first on.
+    since the last one. Averaged weights, but for those that say `raw`. Samples are made at the steps `sampled_at`.
 
         distance/raw [M, depth + 1], split/raw [M, M]    as `measure_tests` says, of raw weights at t = 75
 
-    Cost on one core at laptop scale: 50 ms a step and network, 3 s a checkpoint and network, 20 s where it makes samples.
+    Cost on one core at laptop scale: 50 ms a step and network, 3 s a checkpoint and network, 15 s where it makes samples.
     """
     training, ground = blocks_of(config), ground_of(config, work.device)
     trainers = [trainer(config, member, training, work) for member in config.members]
@@ -157,7 +162,7 @@ def measured(config: GrammarNetworks, snapshots: tuple[Snapshot, ...], ground: G
     blocks = [member.block for member in config.members]
     if not config.fresh:
         found |= measure_own(averaged, blocks, ground)
-    if config.snapshots.index(snapshots[0].step) % config.counts.every == 0:
+    if snapshots[0].step in config.sampled_at:
         made = config.sampled
         found |= measure_samples([averaged[place] for place in made], [raw[place] for place in made], ground, config.counts)
         found |= measure_turns([averaged[place] for place in made], [blocks[place] for place in made], ground, config.counts)
@@ -213,8 +218,9 @@ def trainer(config: GrammarNetworks, member: Member, training: Tensor, work: Wor
     return Trainer(chosen, make, data, None, folder, work.device)
 
 
-_SMALL = Counts(tests=200, uniform=200, noises=1, samples=256, kept=256, few=32, turned=16, turns=2)
-_PUBLISHED = Counts(tests=3000, uniform=3000, noises=1, every=5, samples=50_000, kept=512, few=512, turned=1000, turns=100)
+_SMALL = Counts(tests=200, uniform=200, noises=1, dense=50, samples=256, kept=256, few=32, turned=16, turns=2)
+_PUBLISHED = Counts(tests=3000, uniform=3000, noises=1, every=4, dense=10**9, samples=50_000, kept=512, few=512, turned=1000,
+                    turns=100)
 
 
 def _paper(size: int, epochs: int) -> Run:

@@ -42,17 +42,19 @@ class Model(Protocol):
 @dataclass(frozen=True)
 class Counts:
     """How much is measured: `tests` strings at each of TIMES; `uniform` strings at times drawn once; `noises` for each
-    string of a block; at every `every`-th checkpoint `samples` of each averaged network, `kept` of them, and `few` of each
-    raw network and of each committee of two; `turned` strings, `turns` times each."""
+    string of a block. At every `every`-th checkpoint, and at all from step `dense` on, where samples begin to look like
+    strings: `samples` of each averaged network, `kept` of them, and `few` of each raw network and of each committee of two;
+    `turned` strings, `turns` times each."""
 
     tests: int = 4000
     uniform: int = 8000
     noises: int = 4
-    every: int = 3
+    every: int = 5
+    dense: int = 1000
     samples: int = 4096
     kept: int = 4096
     few: int = 1024
-    turned: int = 256
+    turned: int = 128
     turns: int = 2
 
 
