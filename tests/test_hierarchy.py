@@ -42,7 +42,7 @@ from torch.nn.functional import one_hot
 ALL = [run for run in runs() if run.computation is grammar_networks]
 SMOKE, FRESH = find("hierarchy-smoke"), find("hierarchy-fresh-smoke")
 LAPTOP = {run.name: run.config for run in ALL if run.scale == "laptop"}
-TINY = Counts(tests=40, uniform=40, noises=1, samples=8, kept=8, few=4, turned=4, turns=1)
+TINY = Counts(tests=40, uniform=40, own=20, noises=1, samples=8, kept=8, few=4, turned=2, turns=1)
 
 
 class Remembering:

@@ -219,8 +219,8 @@ def trainer(config: GrammarNetworks, member: Member, training: Tensor, work: Wor
 
 
 _SMALL = Counts(tests=200, uniform=200, noises=1, dense=50, samples=256, kept=256, few=32, turned=16, turns=2)
-_PUBLISHED = Counts(tests=3000, uniform=3000, noises=1, every=4, dense=10**9, samples=50_000, kept=512, few=512, turned=1000,
-                    turns=100)
+_PUBLISHED = Counts(tests=3000, uniform=3000, own=3000, noises=1, every=4, dense=10**9, samples=50_000, kept=512, few=512,
+                    turned=1000, turns=100)
 
 
 def _paper(size: int, epochs: int) -> Run:

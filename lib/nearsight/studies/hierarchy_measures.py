@@ -41,13 +41,14 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is measured: `tests` strings at each of TIMES; `uniform` strings at times drawn once; `noises` for each
-    string of a block. At every `every`-th checkpoint, and at all from step `dense` on, where samples begin to look like
-    strings: `samples` of each averaged network, `kept` of them, and `few` of each raw network and of each committee of two;
-    `turned` strings, `turns` times each."""
+    """How much is measured: `tests` strings at each of TIMES; `uniform` strings at times drawn once; of each block the
+    first `own` strings, `noises` times each. At every `every`-th checkpoint, and at all from step `dense` on, where samples
+    begin to look like strings: `samples` of each averaged network, `kept` of them, and `few` of each raw network and of
+    each committee of two; `turned` strings, `turns` times each."""
 
     tests: int = 4000
     uniform: int = 8000
+    own: int = 500
     noises: int = 4
     every: int = 5
     dense: int = 1000
@@ -120,7 +121,7 @@ def prepare(grammar: Grammar, training: Tensor, seen: Tensor, counts: Counts, ow
         return Inputs(tokens.to(device), x.to(device), sigma.to(device) if time is None else sigma,
                       torch.stack(known).to(device))
 
-    blocks = [block.repeat(counts.noises, 1) for block in training] if own else []
+    blocks = [block[:counts.own].repeat(counts.noises, 1) for block in training] if own else []
     first, *others = OWN_TIMES
     return Ground(
         grammar, tuple(inputs(pool[:counts.tests], every_level, 0, time, time=time) for time in TIMES),
