@@ -62,6 +62,9 @@ def valid() -> dict:
     oracle = grammar.denoiser(1)
     images = torch.randn(2, 1, 8, 8, generator=seeded())
     mlp = networks.Preconditioned(networks.MLP(2, 4, 1))
+    logs = torch.randn(2, 2, 2, 3, generator=seeded()).log_softmax(-1)
+    strings = grammar.sample(4, seeded())
+    clock = measures.Clock(2, 1, 4, torch.tensor([1, 2, 4]), False)
     config = training.Training(snapshots=(1, 2), batch=2)
     called = dict(x=x, sigma=0.5)
     preference = measures.Preference(0.6, 50, 0, 50.0, measures.Deal(30, 25.0, 0.1, 0.1, 0.9, 12.5, "exact"), 0.1)
@@ -232,6 +235,35 @@ def valid() -> dict:
             loss="edm", denoiser=networks.Preconditioned(unet), y=images, x=images, sigma=torch.ones(2),
                 labels=torch.tensor([0, 3]),
             sigma_data=0.5)),
+        "nearsight.training.StreamTrainer": (training.StreamTrainer, dict(
+            config=config, make_network=train["make_network"], events=lambda step: points[:2], folder=None, device="cpu",
+            rate=lambda step: 0.5)),
+        "nearsight.training.in_epochs": (lambda data, batch, seed, step: training.in_epochs(data, batch, seed)(step), dict(
+            data=points, batch=3, seed=0, step=1)),
+        "nearsight.training.settling": (training.settling, dict(epoch=3, epochs=100, halved=50)),
+        "nearsight.measures.block_curves": (measures.block_curves, dict(
+            values=torch.ones(3, 4, 4), labels=[(0, 0), (0, 1), (1, 0), (1, 1)], differing="both")),
+        "nearsight.measures.bootstrap_clocks": (measures.bootstrap_clocks, dict(
+            curves={"split": (torch.tensor([1, 2, 4]), torch.ones(3, 2, 2))}, opening="split", generator=seeded(),
+            resamples=9)),
+        "nearsight.measures.Clock.before": (clock.before, dict(other=clock)),
+        "nearsight.measures.committee": (measures.committee, dict(logs=logs)),
+        "nearsight.measures.divergence": (measures.divergence, dict(log_p=logs[0], log_q=logs[1])),
+        "nearsight.measures.neighbor_divergence": (measures.neighbor_divergence, dict(samples=[3, 4, 0], fresh=[1, 2, 3])),
+        "nearsight.measures.oracle_losses": (measures.oracle_losses, dict(
+            logs=logs[0], posterior=logs[1].exp(), tokens=torch.tensor([[0, 1], [2, 0]]))),
+        "nearsight.measures.pair_divergences": (measures.pair_divergences, dict(logs=logs)),
+        "nearsight.measures.pair_variances": (measures.pair_variances, dict(logs=logs)),
+        "nearsight.measures.preference_by_depth": (measures.preference_by_depth, dict(
+            grammar=grammar, samples={(block, 0): strings for block in range(2)}, blocks=torch.stack([strings, strings]),
+            generator=seeded(), relabelings=3)),
+        "nearsight.measures.split_divergence": (measures.split_divergence, dict(
+            divergences=torch.ones(4, 4), labels=[(0, 0), (0, 1), (1, 0), (1, 1)])),
+        "nearsight.measures.staircase": (measures.staircase, dict(logs=logs[0], levels=logs)),
+        "nearsight.measures.string_distance": (measures.string_distance, dict(strings=tokens, reference=tokens[:2])),
+        "nearsight.measures.string_preference": (measures.string_preference, dict(
+            samples={(block, 0): tokens for block in range(2)}, blocks=torch.stack([tokens, tokens]), generator=seeded(),
+            relabelings=3, neighbors=2)),
         "nearsight.measures.area_under_curve": (measures.area_under_curve, dict(member_scores=errors[0],
             outsider_scores=errors[1])),
         "nearsight.measures.calibrated_threshold": (measures.calibrated_threshold, dict(outsider_scores=errors[0],

@@ -18,6 +18,7 @@ from nearsight.datasets import disjoint_blocks, disjoint_splits, fashion_mnist
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.flow import FittedBlur, FittedSpread, GapMap, GapPeak
 from nearsight.measures import (
+    Clock,
     Estimate,
     crossing,
     family_preference,
@@ -69,6 +70,7 @@ def examples():
         gaussian.expected_divergences(spectrum, 100), gaussian.expected_errors(spectrum, 100, 0.1),
         gaussian.proportional_limits(9.7), disjoint_splits(100, 20, 4), fashion_mnist("report"),
         disjoint_blocks(torch.randint(4, (90, 8), generator=generator), 20, 3),
+        Clock(518, 430, 725, torch.arange(2000), True),
         FittedBlur(1.4, 0.31), FittedSpread(0.02, 0.3), GapPeak(0.21, (0.18, 0.25), 1.3, (1.2, 1.5)), Grammar.random(),
         Grammar.random().parse(torch.randint(6, (90, 16), generator=generator)),
     ]

@@ -1,5 +1,14 @@
 """Measurements on any denoiser or its samples: gaps, nearness, whose data, how alike, since when, and how sure."""
 
+from nearsight.measures.categorical import (
+    committee,
+    divergence,
+    oracle_losses,
+    pair_divergences,
+    pair_variances,
+    staircase,
+)
+from nearsight.measures.clocks import Clock, block_curves, bootstrap_clocks, split_divergence
 from nearsight.measures.crossing import Crossing, crossing
 from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
 from nearsight.measures.families import FamilyPreference, family_preference
@@ -46,9 +55,11 @@ from nearsight.measures.splits import (
     split_variance,
     standardized,
 )
+from nearsight.measures.strings import neighbor_divergence, preference_by_depth, string_distance, string_preference
 from nearsight.measures.thinning import PreferenceCurve, own_other_curve, proximity_curve
 
 __all__ = [
+    "Clock",
     "Crossing",
     "Deal",
     "Estimate",
@@ -67,8 +78,11 @@ __all__ = [
     "ProximityBias",
     "SplitVariance",
     "area_under_curve",
+    "block_curves",
+    "bootstrap_clocks",
     "calibrated_threshold",
     "clopper_pearson",
+    "committee",
     "convergence",
     "crossed_gap",
     "crossing",
@@ -76,6 +90,7 @@ __all__ = [
     "deal_law",
     "deal_test",
     "denoising_error",
+    "divergence",
     "edm_weight",
     "family_preference",
     "flat_minimum",
@@ -89,23 +104,32 @@ __all__ = [
     "memorized_fraction",
     "moment_ladder",
     "nearest",
+    "neighbor_divergence",
     "onset",
+    "oracle_losses",
     "overfitting_onset",
     "own_other",
     "own_other_curve",
     "pair_cosine",
+    "pair_divergences",
     "pair_mean",
+    "pair_variances",
     "point_errors",
     "prediction_cosine",
+    "preference_by_depth",
     "preference_onset",
     "preference_stop",
     "principal_basis",
     "proximity_bias",
     "proximity_curve",
     "resampled_counts",
+    "split_divergence",
     "split_variance",
+    "staircase",
     "standardized",
     "stratified_deal_test",
+    "string_distance",
+    "string_preference",
     "weighted_loss",
     "wilson",
 ]

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from nearsight import checks
-from nearsight.checks.results import Readable, with_error
+from nearsight.checks.results import Readable, span, with_error
 from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.intervals import Estimate, leave_one_out
 
@@ -37,8 +37,8 @@ class SplitVariance(Readable):
 
     def _pairs(self) -> dict[str, object]:
         variances = {"data": self.data_variance, "seed": self.seed_variance, "mixed": self.mixed_variance}
-        return {f"{part} variance": with_error(float(estimate.value), float(estimate.error))
-                for part, estimate in variances.items()}
+        return {f"{part} variance": span(estimate.value) if estimate.value.ndim
+                else with_error(float(estimate.value), float(estimate.error)) for part, estimate in variances.items()}
 
 
 def split_variance(outputs: Mapping[tuple[int, int], Tensor]) -> SplitVariance:

@@ -5,6 +5,7 @@ from nearsight.studies import (
     cifar_network,
     gaussian_delta,
     gaussian_networks,
+    hierarchy,
     image_fields,
     image_guidance,
     image_moments,
@@ -18,7 +19,7 @@ from nearsight.studies import (
     ring_networks,
 )
 
-MODULES = (gaussian_delta, gaussian_networks, images, image_moments, recorded_weights, image_windows, image_paths,
+MODULES = (gaussian_delta, gaussian_networks, hierarchy, images, image_moments, recorded_weights, image_windows, image_paths,
            image_fields, image_guidance, photographs, cifar_network, miniature, random_rings, ring_networks)
 
 

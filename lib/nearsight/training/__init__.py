@@ -6,6 +6,7 @@ from nearsight.training.families import train_family
 from nearsight.training.loop import Snapshot, Trainer, in_step, train
 from nearsight.training.objectives import LogNormal, VpClock, training_loss
 from nearsight.training.recipe import Training, log_steps
+from nearsight.training.streams import StreamTrainer, in_epochs, settling
 
-__all__ = ["LogNormal", "Snapshot", "Trainer", "Training", "VpClock", "in_step", "log_steps", "train", "train_classifier",
-           "train_family", "training_loss"]
+__all__ = ["LogNormal", "Snapshot", "StreamTrainer", "Trainer", "Training", "VpClock", "in_epochs", "in_step", "log_steps",
+           "settling", "train", "train_classifier", "train_family", "training_loss"]
