@@ -945,7 +945,8 @@ figure, axes = plt.subplots(figsize=(6.4, 3.5))
 largest_levels = torch.logspace(1, 4, 31)
 for rho, color in zip(RHOS, COLORS):
     line = ridge_variance(rho, largest_levels)
-    curve(axes, largest_levels, line, rf"$\rho = {rho:g}$", color, lw=1.3)
+    curve(axes, largest_levels, line, rf"$\rho = {rho:g}$", color,
+          offset=(6, 10 if rho < 0.05 else 0), lw=1.3)
     axes.plot(probed, ridge_samples[rho], "o", color=color)
     axes.axhline(1 + rho, color=color, lw=0.8, ls="--")
 axes.set(xscale="log", yscale="log", xlabel=r"$\sigma_\mathrm{max}$",

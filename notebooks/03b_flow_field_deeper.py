@@ -233,7 +233,7 @@ for line, delta in zip(grid, (0.4, 1.2, 2.0)):
 axes = right.subplots()
 axes.axhline(1, color=NEUTRAL, linewidth=0.8)
 for (delta, ratio), color, place in zip(ratios.items(), (LOSS, HOLDOUT, TRAIN),
-                                        ((0.75, 3.4), (0.3, 0.66), (0.3, 0.27))):
+                                        ((0.75, 3.4), (0.33, 0.5), (0.33, 0.25))):
     axes.plot(published_grid, ratio, color=color)
     axes.text(*place, rf"$\delta = {delta}$", color=color, fontsize=9)
 axes.plot(published_grid, of_the_ideal, color=THEORY, linestyle="--")
@@ -458,7 +458,7 @@ left.plot(grid_a, 4 / math.e * torch.exp(-grid_a**2 / 2), ":", color=TRAIN, line
 curve(left, wide_a, first_order.max() / wide_a, "random", HOLDOUT, at=26,
       offset=(4, 10), linestyle="--", linewidth=1)
 middle.plot(grid_a, lattice_peaks[:, 1] / grid_a, color=TRAIN)
-middle.text(1.2, 0.4, "lattice", color=TRAIN, fontsize=9)
+middle.text(1.15, 0.2, "lattice", color=TRAIN, fontsize=9)
 middle.axhline(float(tau[first_order.argmax()]), color=HOLDOUT, linestyle="--",
                linewidth=1)
 middle.text(3.1, 1.72, "random", color=HOLDOUT, fontsize=9)
