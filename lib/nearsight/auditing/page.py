@@ -1,0 +1,1 @@
+def page(document, drawings): return "<html></html>"
