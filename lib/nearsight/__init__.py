@@ -4,6 +4,16 @@ One idea: everything is a denoiser, a callable denoiser(x, sigma) -> E[y | x] fo
 a trained network. Every sampler and every measurement takes any of them.
 """
 
+from nearsight.auditing import (
+    AuditRefused,
+    AuditReport,
+    audit,
+    audit_checkpoints,
+    from_diffusers,
+    from_edm,
+    from_vp,
+    samples_needed,
+)
 from nearsight.denoisers import (
                                  EmpiricalDenoiser,
                                  GaussianDenoiser,
@@ -21,7 +31,7 @@ from nearsight.sampling import sample
 
 __version__ = "0.1.0"
 
-__all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
-           "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest",
-           "proximity_bias",
-           "sample", "score"]
+__all__ = ["AuditRefused", "AuditReport", "EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser",
+           "RingKernelDenoiser", "audit", "audit_checkpoints", "denoising_error", "edm_sigmas", "from_diffusers", "from_edm",
+           "from_vp", "generalization_gap", "guided", "memorized_fraction", "nearest", "proximity_bias", "sample",
+           "samples_needed", "score"]

@@ -1,4 +1,4 @@
-"""The command line: which runs are recorded, compute some again, verify some after a change of the library."""
+"""The command line: audit a model; which runs are recorded, compute some again, verify some after a change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from time import perf_counter
 
 from tqdm import tqdm
 
+from nearsight.auditing.command import add_options, audit_files
 from nearsight.records import Comparison, RecordRefused, Run, load, processes, reproduce, state, verify
 from nearsight.records.side_by_side import progress_line, reproduce_many
 from nearsight.studies import find, runs
@@ -17,8 +18,11 @@ from nearsight.studies import find, runs
 
 def main(arguments: list[str] | None = None) -> int:
     """Carry out one command; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m nearsight", description=__doc__)
+    parser = argparse.ArgumentParser(prog="nearsight", description=__doc__)
     commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("audit", help="does a model lean on its training images?")
+    add_options(command)
+    command.set_defaults(do=lambda selected, options: audit_files(options), run=[])
     command = commands.add_parser("runs", help="list all runs: scale, date, device, wall time, state")
     command.set_defaults(do=list_runs, run=[])
     command = commands.add_parser("reproduce", help="compute runs from nothing and show them beside their records")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from time import perf_counter
 from typing import Any
 
@@ -65,7 +65,7 @@ def audit(train, holdout, *, samples=None, denoiser: Denoiser | None = None, sam
     Cost: (M + 2 N) 2 N d for distances, as much as the larger set needs for its own duplicates, and 2 N S draws calls of
     the network; temporaries stay below 256 MB.
     """
-    began = perf_counter()
+    began, call = perf_counter(), _call(locals())
     settings = Settings.checked(sample_count, draws, ratio, tolerance, max_overlap, check_ranges, alpha, permutations, fprs,
                                 seed)
     for name, text in (("title", title), ("sampling", sampling)):
@@ -107,7 +107,7 @@ def audit(train, holdout, *, samples=None, denoiser: Denoiser | None = None, sam
         "conditions": conditions is not None, "sampling": sampling}}
     inputs["compared"] = say.compared(inputs, evidence.document, asked is not None, sampling)
     document = plain(dict(schema=SCHEMA, status="done", refusal=None, title=title, alpha=settings.alpha,
-                          seed=settings.seed, environment=_environment(where, perf_counter() - began), inputs=inputs,
+                          seed=settings.seed, environment=_environment(where, perf_counter() - began, call), inputs=inputs,
                           warnings=list(remarks)) | evidence.document)
     return AuditReport(**document, verdict=verdict(evidence.code, evidence.reliable, document), drawings=evidence.drawings)
 
@@ -188,9 +188,24 @@ def _device(device: str | None, train) -> torch.device:
     return train.device if isinstance(train, Tensor) else torch.device("cpu")
 
 
-def _environment(device: torch.device, seconds: float) -> dict[str, Any]:
-    import nearsight
+def _environment(device: torch.device, seconds: float, call: str) -> dict[str, Any]:
+    import nearsight  # whose version this module must not need while the package is being imported
 
     return {"nearsight": nearsight.__version__, "torch": torch.__version__, "python": platform.python_version(),
             "device": str(device), "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": math.ceil(100 * seconds) / 100, "command": None}
+            "seconds": round(seconds, 2), "command": call}
+
+
+def _call(given: dict[str, Any]) -> str:
+    """The call as it can be written again: names for what has no short text, nothing for what was left as it is."""
+    said = []
+    for name, parameter in signature(audit).parameters.items():
+        value = given[name]
+        if value is not parameter.default:
+            short = isinstance(value, (bool, int, float, str, tuple)) and value != parameter.default
+            plain_name = value is None or not isinstance(value, (bool, int, float, str, tuple))
+            if parameter.default is parameter.empty:
+                said.append("None" if value is None else name)
+            elif short or plain_name:
+                said.append(f"{name}={value!r}" if short else f"{name}={name}")
+    return f"nearsight.audit({', '.join(said)})"

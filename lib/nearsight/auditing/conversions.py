@@ -36,7 +36,8 @@ class ChainDenoiser:
         self.predicts = checks.choice(predicts, "predicts", PREDICTS)
         shares = checks.numbers(alphas_bar, "alphas_bar")
         if shares.ndim != 1 or not len(shares) or not (shares >= 0).all() or not (shares <= 1).all():
-            raise ValueError(f"alphas_bar is {checks.came(shares)}; expected a vector of cumulative products between 0 and 1: "
+            raise ValueError(f"alphas_bar is {checks.came(shares)}; expected a vector of cumulative products between 0 "
+                             "and 1: "
                              "try torch.cumprod(1 - betas, 0).")
         self._steps = ((shares > 0) & (shares < 1)).nonzero().squeeze(1)  # without noise, or without signal: no level
         if not len(self._steps):
@@ -71,7 +72,8 @@ class ChainDenoiser:
         nearest = apart.min(1)
         if not self._warned and len(wanted) and float(nearest.values.max()) > OFF_GRID:
             self._warned = True
-            warnings.warn(f"sigma = {float(wanted[nearest.values.argmax()]):g} lies between the noise levels that the network "
+            warnings.warn(f"sigma = {float(wanted[nearest.values.argmax()]):g} lies between the noise levels that the "
+                          "network "
                           "was trained at; its clock is rounded to the nearest: take sigmas from the denoiser's .sigmas.",
                           stacklevel=3)
         return self._steps[nearest.indices].to(level.device)
@@ -120,7 +122,7 @@ def from_edm(network: Callable, sigma_data: float = 0.5) -> Callable[[Tensor, fl
 
 
 def unwrapped(out: object, event: torch.Size) -> Tensor:
-    """What a network returned for events of one shape: the tensor itself, the first of a tuple, or `.sample` of an object."""
+    """What a network returned for events of one shape: the tensor, the first of a tuple, or `.sample` of an object."""
     found = getattr(out, "sample", None) if not isinstance(out, Tensor) else out
     if isinstance(out, (tuple, list)) and len(out):
         found = out[0]

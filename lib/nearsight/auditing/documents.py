@@ -74,10 +74,12 @@ def attack_document(attack: Attack) -> dict[str, Any]:
 
 
 def gap_document(gap: Gap) -> dict[str, Any]:
-    """The gap with its band; None where the training error is 0."""
+    """The gap with its band; None where the training error is 0, or a millionth of the other, which is rounding."""
     curve = gap.curve
-    known = curve.gap.isfinite()
+    known = curve.train > 1e-6 * curve.holdout
     peak = int(curve.gap.where(known, -math.inf).argmax()) if known.any() else None
-    return {"sigmas": curve.sigmas, "train": curve.train, "holdout": curve.holdout, "gap": curve.gap, "low": gap.low,
-            "high": gap.high, "p_value": gap.p_value, "peak_gap": None if peak is None else curve.gap[peak],
+    drawn = {name: values.where(known, math.nan) for name, values in (("gap", curve.gap), ("low", gap.low),
+                                                                      ("high", gap.high))}
+    return {"sigmas": curve.sigmas, "train": curve.train, "holdout": curve.holdout, **drawn, "p_value": gap.p_value,
+            "peak_gap": None if peak is None else curve.gap[peak],
             "peak_sigma": None if peak is None else curve.sigmas[peak]}

@@ -1,4 +1,4 @@
-"""The samples to look at: those nearest to a single training image, and some at random, each beside what it is nearest to."""
+"""The samples to look at: those most like a single training image, and some at random, beside their nearest images."""
 
 from __future__ import annotations
 

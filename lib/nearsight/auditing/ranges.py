@@ -20,7 +20,7 @@ def on_one_scale(sets: dict[str, Tensor], ranges: dict | None, has_denoiser: boo
     if any(integers.values()):
         _refuse_integers(sets, integers, has_denoiser)
         remarks.add("converted_uint8", "All sets hold bytes; they were mapped from 0 .. 255 to -1 .. 1.")
-        ranges = ranges | {name: (0.0, 255.0) for name in sets}
+        ranges = ranges | dict.fromkeys(sets, (0.0, 255.0))
     scaled = {}
     for name, array in sets.items():
         low, high = ranges.get(name, (-1.0, 1.0))

@@ -72,7 +72,7 @@ class AuditReport:
 
     def __str__(self) -> str:
         lines = [self.title] if self.title else []
-        lines += _wrapped(" ".join(self.inputs["compared"])) + [""]
+        lines += [*_wrapped(" ".join(self.inputs["compared"])), ""]
         lines += _wrapped(f"Verdict: {self.verdict['code']}. {self.verdict['sentence']}")
         if not self.verdict["reliable"]:
             lines += _wrapped("Not reliable: see the warnings.")

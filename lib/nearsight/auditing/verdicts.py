@@ -49,7 +49,8 @@ def verdict(code: str, reliable: bool, document: dict[str, Any]) -> dict[str, An
     shows, hidden = [SHOWS[code]], list(DOES_NOT_SHOW[code])
     copies, near = document["copies"], document["proximity"]
     if code == "closer" and near["gaussian"] is not None:
-        shows.append(f"The model's preference is {near['preference']:.3f}; that of a Gaussian with the training images' mean "
+        shows.append(f"The model's preference is {near['preference']:.3f}; that of a Gaussian with the training images' "
+                     "mean "
                      f"and covariance{' in every condition' if near['gaussian']['conditions'] > 1 else ''}, which knows no "
                      f"image, is {near['gaussian']['preference']:.3f}.")
     if code == "no_evidence" and near:
