@@ -95,7 +95,7 @@ def described(array: Tensor) -> Described:
         digest.update(block.contiguous().numpy().tobytes())
     mean = total / array.numel()
     return Described(len(array), list(array.shape), str(array.dtype).removeprefix("torch."), low, high, mean,
-                     math.sqrt(max(square / array.numel() - mean**2, 0)), digest.hexdigest())
+                     math.sqrt(max(square / array.numel() - mean * mean, 0)), digest.hexdigest())
 
 
 def layout(event: torch.Size) -> Layout | None:

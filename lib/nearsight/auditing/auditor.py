@@ -76,7 +76,7 @@ def audit(train, holdout, *, samples=None, denoiser: Denoiser | None = None, sam
         raise AuditRefused("nothing_to_audit", "neither samples nor a denoiser came; expected one of them at least: pass "
                            "samples= or denoiser=.")
     came = {name: checked_set(value, name) for name, value in (("samples", samples), ("train", train), ("holdout", holdout))
-            if value is not None}
+            if value is not None or name == "train"}
     for name, array in came.items():
         check_same_event(array, came["train"], name)
     counts = {name: len(array) for name, array in came.items()}

@@ -74,7 +74,7 @@ def _badness(report: AuditReport) -> int:
 
 
 def _refuse(error: Exception, options: argparse.Namespace) -> int:
-    refusal = error if isinstance(error, AuditRefused) else AuditRefused("bad_file", str(error))
+    refusal = error if isinstance(error, AuditRefused) else AuditRefused("bad_setting", str(error))
     print(f"nearsight: {' '.join(str(refusal).split())}", file=sys.stderr)
     if options.json == "-":
         print(refused(refusal))

@@ -70,13 +70,14 @@ def image_numbers(images: Tensor) -> tuple[np.ndarray, list[str]]:
     if pictures is not None:
         fine = [_fine_numbers(block) for block in pictures.split(max(1, _BLOCK // pictures[0].numel()))]
         columns += list(torch.cat(fine).clamp(min=1e-12).log().T)
-        names += ["differences of neighboring pixels", *(f"power in frequency band {band + 1}" for band in range(BANDS))]
+        names += ["differences of neighboring pixels", "their median", *(f"power in frequency band {band + 1}" for band in range(BANDS))]
     return torch.stack([column.double() for column in columns], 1).cpu().numpy(), names
 
 
 def _fine_numbers(pictures: Tensor) -> Tensor:
-    """[B, 5]: mean square of neighbor differences, and mean power in four rings of frequency, equally wide."""
-    energy = sum(pictures.diff(dim=axis).square().mean((1, 2, 3)) for axis in (2, 3))
+    """[B, 6]: mean square and median size of differences between neighboring pixels, and mean power in four rings of
+    frequency, equally wide. The median is the floor of the noise, which edges hide in a mean."""
+    steps = torch.cat([pictures.diff(dim=axis).flatten(1) for axis in (2, 3)], 1)
     height, width = pictures.shape[2:]
     power = torch.fft.rfft2(pictures, norm="ortho").abs().square().mean(1)
     frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)).to(pictures.device)
@@ -84,4 +85,4 @@ def _fine_numbers(pictures: Tensor) -> Tensor:
     ring[0, 0] = -1  # the mean has a number of its own
     # A ring of few frequencies may be empty in the smallest pictures.
     bands = [power[:, ring == band].sum(1) / max(int((ring == band).sum()), 1) for band in range(BANDS)]
-    return torch.stack([energy, *bands], 1)
+    return torch.stack([steps.square().mean(1), steps.abs().median(1).values, *bands], 1)
