@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def sets(seed, *sizes):
     """Disjoint random sets of digits."""
     order = np.random.default_rng(seed).permutation(len(DIGITS))
     ends = np.cumsum([0, *sizes])
-    return [DIGITS[order[start:end]] for start, end in zip(ends, ends[1:])]
+    return [DIGITS[order[start:end]] for start, end in pairwise(ends)]
 
 
 def noise(*shape, seed=0):
@@ -162,7 +162,7 @@ def test_a_reproduced_image_that_any_held_out_one_is_as_near_to_is_no_finding():
 
 
 def test_groups_are_dealt_whole():
-    train, holdout, samples = sets(10, 120, 120, 50)
+    train, holdout = sets(10, 120, 120)
     units = np.concatenate([np.arange(120) // 4, 30 + np.arange(120) // 4])
     pool = plain_pool(train, holdout, units)
     for labels in np.concatenate(list(pool.redeals(20, stream(2), 1))):
@@ -292,14 +292,16 @@ def test_the_json_is_strict_and_has_the_promised_names():
     report = audit(train, holdout, denoiser=EmpiricalDenoiser(train), sample_count=40, permutations=99, title="A <title>")
     document = json.loads(report.to_json(), parse_constant=lambda text: pytest.fail(text))
     assert list(document) == ["schema", "status", "refusal", "title", "alpha", "seed", "environment", "inputs", "warnings",
-                              "duplicates", "exchangeability", "proximity", "copies", "membership", "gap", "tests", "verdict"]
+                              "duplicates", "exchangeability", "proximity", "copies", "membership", "gap", "tests",
+                              "verdict"]
     names = {
         "environment": "nearsight torch python device date seconds", "inputs": "samples train holdout used settings",
         "duplicates": "tolerance train_exact train_near holdout_exact holdout_near cross_exact cross_near samples_exact",
         "exchangeability": "p_value largest_shift", "verdict": "code sentence shows does_not_show reliable",
         "proximity": "preference low high null_low null_high p_value effective_samples smallest_detectable margin "
                      "margin_p_value samples train_distance holdout_distance",
-        "copies": "fraction low high count ratio holdout_fraction baseline distinct_train distinct_holdout p_value reproduced "
+        "copies": "fraction low high count ratio holdout_fraction baseline distinct_train distinct_holdout p_value "
+                  "reproduced "
                   "reproduced_fraction reproduced_low reproduced_high reproduced_baseline reproduced_p_value",
         "gap": "sigmas train holdout gap low high p_value peak_gap peak_sigma"}
     for key, wanted in names.items():

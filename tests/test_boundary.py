@@ -20,8 +20,8 @@ from nearsight import datasets, flow, gaussian, measures, networks, noise, quadr
 from torch.distributions import MultivariateNormal
 
 LIBRARY = Path(nearsight.__file__).parent
-PACKAGES = ("nearsight", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks", "nearsight.training",
-            "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree")
+PACKAGES = ("nearsight", "nearsight.auditing", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks",
+            "nearsight.training", "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree")
 MODULES = (noise, shares, quadrature, randomness)
 
 NASTY = [None, True, "three", b"", object(), {}, [], [1.0, 2.0], [[1.0, 2.0], [3.0, "x"]], (0, 1), 0, -1, 1, 2.5, -0.5,
@@ -67,6 +67,10 @@ def valid() -> dict:
     clock = measures.Clock(2, 1, 4, torch.tensor([1, 2, 4]), False)
     config = training.Training(snapshots=(1, 2), batch=2)
     called = dict(x=x, sigma=0.5)
+    audited = torch.rand(3, 20, 1, 4, 4, generator=seeded())
+    memorizer = nearsight.EmpiricalDenoiser(audited[0], 0.2)
+    report = nearsight.audit(audited[0], audited[1], samples=audited[2], permutations=2)
+    chain = noise.alpha_bar_of_sigma(noise.vp_sigmas(40)[:-1])
     preference = measures.Preference(0.6, 50, 0, 50.0, measures.Deal(30, 25.0, 0.1, 0.1, 0.9, 12.5, "exact"), 0.1)
     kept = networks.DepthUNet(1, 4)
     unet, attention = networks.UNet(8, (1, 1), 3), networks.AttentionUNet(8, (1, 1))
@@ -86,6 +90,30 @@ def valid() -> dict:
         labels=None,
                  folder=None, every=1, device="cpu")
     return {
+        "nearsight.audit": (nearsight.audit, dict(
+            train=audited[0], holdout=audited[1], samples=audited[2], denoiser=memorizer, sample_count=2,
+            sigmas=torch.tensor([0.5]), draws=1, features=lambda images: images.flatten(1), ratio=0.3, tolerance=0.1,
+            max_overlap=0.1, ranges={"samples": (-1, 1), "train": (-1, 1)}, check_ranges=False, alpha=0.05,
+            permutations=2, fprs=(0.1,), title="A title", seed=0, device="cpu",
+            groups={"train": list(range(20)), "holdout": list(range(20, 40))}, conditions=None, sampling="all")),
+        "nearsight.audit(conditions)": (nearsight.audit, dict(
+            train=audited[0], holdout=audited[1], denoiser=lambda x, sigma, labels: memorizer(x, sigma), draws=1,
+            permutations=2, sample_count=4, conditions={"train": [0] * 20, "holdout": [0] * 20})),
+        "nearsight.auditing.AuditRefused": (lambda **given: None, dict(code="bad_file", text="expected")),
+        "nearsight.auditing.AuditReport.save": (report.save, dict(path="audit.json")),
+        "nearsight.audit_checkpoints": (nearsight.audit_checkpoints, dict(
+            denoisers={1: memorizer}, train=audited[0], holdout=audited[1], alpha=0.05, sample_count=4, permutations=2,
+            draws=1)),
+        "nearsight.auditing.CheckpointAudits.last_below": (nearsight.auditing.CheckpointAudits({1: report}).last_below,
+                                                           dict(code="copies")),
+        "nearsight.samples_needed": (nearsight.samples_needed, dict(preference=0.6, alpha=0.05, power=0.9)),
+        "nearsight.from_vp": (nearsight.from_vp, dict(network=lambda x, t: x, alphas_bar=chain, predicts="eps")),
+        "nearsight.from_vp()": (nearsight.from_vp(lambda x, t: x, chain, "v"), called),
+        "nearsight.auditing.ChainDenoiser": (nearsight.auditing.ChainDenoiser, dict(
+            network=lambda x, t: x, alphas_bar=chain, predicts="x0")),
+        "nearsight.from_edm": (nearsight.from_edm, dict(network=lambda x, t: x, sigma_data=0.5)),
+        "nearsight.from_edm()": (nearsight.from_edm(lambda x, t: x), called),
+        "nearsight.from_diffusers": (lambda path: nearsight.from_diffusers(path), dict(path="nowhere")),
         "nearsight.EmpiricalDenoiser": (nearsight.EmpiricalDenoiser, dict(points=points, blur=0.1)),
         "nearsight.EmpiricalDenoiser()": (empirical, called),
         "nearsight.GaussianDenoiser": (nearsight.GaussianDenoiser, dict(mean=torch.zeros(2), covariance=torch.eye(2))),

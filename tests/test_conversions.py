@@ -145,11 +145,11 @@ def test_grids_are_snapped_to_what_the_network_knows():
 
 def test_one_law_through_every_door_is_one_report():
     images = VARIANCE**0.5 * torch.randn(120, 6, 6, generator=torch.Generator().manual_seed(3))
-    doors = {predicts: from_vp(GaussianNetwork(LINEAR.float(), predicts), LINEAR, predicts) for predicts in ("eps", "v", "x0")}
+    doors = [from_vp(GaussianNetwork(LINEAR.float(), predicts), LINEAR, predicts) for predicts in ("eps", "v", "x0")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # an audit asks at levels that the network knows
         reports = [audit(images[:60], images[60:], denoiser=denoiser, sample_count=60, permutations=99, check_ranges=False)
-                   for denoiser in doors.values()]
+                   for denoiser in doors]
     assert len({report.verdict["code"] for report in reports}) == 1
     for report in reports[1:]:
         assert report.proximity["margin"] == pytest.approx(reports[0].proximity["margin"], abs=1e-3)
@@ -207,7 +207,7 @@ class TestDiffusers:
         assert status == 2 and json.loads(said.out)["refusal"]["code"] == "not_a_denoiser"
 
     def test_averaged_weights_are_taken_and_a_models_own_folder_will_do(self, save, diffusers):
-        folder, network, scheduler = save()
+        folder, _, scheduler = save()
         averaged = shutil.copytree(folder / "unet", folder / "unet_ema")
         model = diffusers.UNet2DModel.from_pretrained(averaged, low_cpu_mem_usage=False)
         with torch.no_grad():
@@ -226,7 +226,8 @@ class TestDiffusers:
         (lambda folder: (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut"), "cannot be read"),
         (lambda folder: (folder / "unet" / "config.json").write_text("{"), "cannot be read"),
         (lambda folder: rewrite(folder / "unet" / "config.json", num_class_embeds=10), "with num_class_embeds"),
-        (lambda folder: rewrite(folder / "unet" / "config.json", _class_name="UNet2DConditionModel"), "UNet2DConditionModel"),
+        (lambda folder: rewrite(folder / "unet" / "config.json", _class_name="UNet2DConditionModel"),
+         "UNet2DConditionModel"),
         (lambda folder: rewrite(folder / "scheduler" / "scheduler_config.json",
                                 _class_name="FlowMatchEulerDiscreteScheduler"), "wrap the network in a function"),
         (shutil.rmtree, "is no folder"),

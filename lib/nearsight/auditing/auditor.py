@@ -105,7 +105,7 @@ def audit(train, holdout, *, samples=None, denoiser: Denoiser | None = None, sam
     inputs |= {"used": used, "settings": settings._asdict() | {
         "sigmas": levels, "ranges": ranges, "features": features is not None, "groups": groups is not None,
         "conditions": conditions is not None, "sampling": sampling}}
-    inputs["compared"] = say.compared(inputs, evidence.document, asked is not None, sampling)
+    inputs["compared"] = say.compared(inputs, evidence.document, asked is not None, samples is None, sampling)
     document = plain(dict(schema=SCHEMA, status="done", refusal=None, title=title, alpha=settings.alpha,
                           seed=settings.seed, environment=_environment(where, perf_counter() - began, call), inputs=inputs,
                           warnings=list(remarks)) | evidence.document)

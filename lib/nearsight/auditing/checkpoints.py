@@ -72,9 +72,9 @@ def audit_checkpoints(denoisers: Mapping[int, Denoiser], train, holdout, *, alph
     if not steps or len(set(steps)) < len(steps):
         raise ValueError(f"denoisers holds {len(steps)} checkpoints; expected at least one, each at a step of its own.")
     level = checks.share(alpha, "alpha") / len(steps)
-    if "samples" in settings or settings.get("sample_count") == 0:
-        raise ValueError("samples came for all checkpoints; expected each denoiser to draw its own: leave samples= out and "
-                         "pass a sample_count above 0.")
+    checks.count(settings.get("sample_count", 1), "sample_count")
+    if "samples" in settings:
+        raise ValueError("samples came for all checkpoints; expected each denoiser to draw its own: try without samples=.")
     if holdout is None:
         raise ValueError("holdout is None; expected held-out images, without which no checkpoint has a verdict: try "
                          "audit(train, None, samples=samples) for each.")

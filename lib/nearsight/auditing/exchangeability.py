@@ -70,7 +70,8 @@ def image_numbers(images: Tensor) -> tuple[np.ndarray, list[str]]:
     if pictures is not None:
         fine = [_fine_numbers(block) for block in pictures.split(max(1, _BLOCK // pictures[0].numel()))]
         columns += list(torch.cat(fine).clamp(min=1e-12).log().T)
-        names += ["differences of neighboring pixels", "their median", *(f"power in frequency band {band + 1}" for band in range(BANDS))]
+        names += ["differences of neighboring pixels", "their median", *("power in frequency band "
+                                                                         f"{band + 1}" for band in range(BANDS))]
     return torch.stack([column.double() for column in columns], 1).cpu().numpy(), names
 
 

@@ -20,6 +20,7 @@ from nearsight.auditing.panel import COLUMNS, Shown
 from nearsight.checks.results import number
 
 BINS = 31
+HIGHEST_GAP = 1000.0  # that is drawn
 LARGEST_SIDE = 96  # pixels of a picture of the panel: larger ones are averaged
 
 
@@ -87,8 +88,8 @@ def _thinned(near: dict[str, Any]) -> str:
 
 def _gap(gap: dict[str, Any]) -> str:
     def drawn(name: str) -> list[float | None]:
-        """ln(1 + gap): as good as the gap where it is small, and a memorizer's fits on the page."""
-        return [None if value is None else math.log1p(max(value, -0.9)) for value in gap[name]]
+        """ln(1 + gap), as good as the gap where that is small; a memorizer's leaves the page at the top."""
+        return [None if value is None else math.log1p(min(max(value, -0.9), HIGHEST_GAP)) for value in gap[name]]
 
     curves = {name: drawn(name) for name in ("low", "gap", "high")}
     known = [value for curve in curves.values() for value in curve if value is not None]
@@ -102,9 +103,11 @@ def _gap(gap: dict[str, Any]) -> str:
     outside = [sigma for sigma, bound in zip(gap["sigmas"], gap["low"]) if bound is not None and bound > 0]
     where = (f"Zero leaves the band between σ = {number(min(outside))} and {number(max(outside))}."
              if outside else "Zero stays within the band at all noise levels.")
-    caption = (f"Held-out images are denoised worse by {number(100 * gap['peak_gap'])} % at σ = "
-               f"{number(gap['peak_sigma'])}, "
-               f"where the gap is largest. {where} The band holds the whole curve with 95 % confidence; a network without "
+    peak = gap["peak_gap"]
+    worse = (f"Held-out images are denoised worse by {number(100 * peak)} %" if peak < 2 else
+             f"Held-out images have {number(1 + peak)} times the error of training images")
+    caption = (f"{worse} at σ = {number(gap['peak_sigma'])}, where the gap is largest. {where} The band holds the whole "
+               "curve with 95 % confidence; a network without "
                "memory has 0.")
     return _figure(chart.svg(caption), caption)
 

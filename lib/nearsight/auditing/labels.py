@@ -34,6 +34,7 @@ def condition_numbers(conditions: dict | None, counts: dict[str, int]) -> dict[s
     """The labels of each set as whole numbers, 0 for all where no conditions came; those of the samples may be missing."""
     if conditions is None:
         return {name: np.zeros(count, dtype=np.int64) for name, count in counts.items()}
+    checks.instance(conditions, "conditions", dict, 'a dictionary such as {"train": labels, "holdout": labels}')
     needed = {name: counts[name] for name in ("train", "holdout") if name in counts}
     labels = _by_set(conditions, "conditions", needed | {name: counts[name] for name in ("samples",) if name in counts
                                                          and name in conditions})

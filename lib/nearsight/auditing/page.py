@@ -140,7 +140,7 @@ def _measurements(document: dict[str, Any]) -> str:
     kinds = document["exchangeability"]
     if kinds:
         rows.append(("training and held-out images alike: p", number(kinds["p_value"], 2)))
-    note = f"<p>Training and held-out images differ most in: {escape(kinds['where'])}.</p>" if kinds else ""
+    note = f"<p>Of the numbers compared, {escape(kinds['where'])} differs most.</p>" if kinds else ""
     return _table(rows) + note
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nearsight.auditing.asking import STEPS
 from nearsight.auditing.cleaning import Cut
 from nearsight.auditing.exchangeability import WARNS, Exchangeability
 from nearsight.auditing.nearness import Proximity
@@ -11,9 +12,11 @@ from nearsight.auditing.refusal import Remarks
 from nearsight.auditing.verdicts import copies_in_words
 
 REVERSED = 0.005
+DRAWN = f"drawn from the network by this audit, {STEPS} steps of Heun, none left out"
 
 
-def compared(inputs: dict[str, Any], document: dict[str, Any], network: bool, sampling: str | None) -> list[str]:
+def compared(inputs: dict[str, Any], document: dict[str, Any], network: bool, drawn: bool,
+             sampling: str | None) -> list[str]:
     """What was compared, in sentences that stand before any statistics."""
     used, copies = inputs["used"], document["copies"]
     train = inputs["train"]["count"]
@@ -30,9 +33,10 @@ def compared(inputs: dict[str, Any], document: dict[str, Any], network: bool, sa
                     f"{copies_in_words(copies)}{near}.")
     said.append("The network itself was measured." if network and inputs["holdout"] is not None
                 else "The network itself was not tested.")
-    if copies is not None:
-        said.append(f"How the samples were chosen: {sampling}." if sampling else
-                    "How the samples were chosen (sampler, guidance, prompts, filters) was not stated.")
+    if copies is not None and (sampling or drawn):
+        said.append(f"How the samples were chosen: {sampling or DRAWN}.")
+    elif copies is not None:
+        said.append("How the samples were chosen (sampler, guidance, prompts, filters) was not stated.")
     return said
 
 

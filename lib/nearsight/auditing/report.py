@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from nearsight import checks
 from nearsight.auditing.page import page
 from nearsight.auditing.refusal import AuditRefused
 from nearsight.auditing.verdicts import p_text
@@ -62,7 +63,7 @@ class AuditReport:
 
     def save(self, path: str | Path) -> None:
         """Write the report, whole or not at all, as .json or .html by the path's suffix."""
-        path = Path(path)
+        path = Path(checks.instance(path, "path", (str, Path), "a name that ends in .json or .html"))
         if path.suffix not in (".json", ".html"):
             raise ValueError(f"path is {str(path)!r}; expected a name that ends in .json or .html: try 'audit.html'.")
         write_whole(path, (self.to_json() if path.suffix == ".json" else self.to_html()).encode())
