@@ -375,6 +375,42 @@ def test_samples_of_conditions_and_a_denoiser_that_reads_them():
                                                  for kind in (0, 1))
 
 
+def test_labels_of_samples_say_which_and_how_many_are_drawn():
+    train, holdout = sets(23, 40, 40)
+    labels = {"train": [0, 1] * 20, "holdout": [0, 1] * 20, "samples": [1] * 25}
+    asked = []
+
+    def denoiser(x, sigma, kinds):
+        asked.append((len(x), int(kinds[0])))
+        return EmpiricalDenoiser(train)(x, sigma)
+
+    report = audit(train, holdout, denoiser=denoiser, conditions=labels, permutations=9)
+    assert report.inputs["used"]["samples"] == 25 and (25, 1) in asked and (25, 0) not in asked
+    assert "training captions" in report.to_html()
+
+
+def test_what_was_done_to_the_sets_is_said():
+    train, holdout, samples = sets(24, 150, 100, 60)
+    train[140:] = train[:10]
+    holdout[:6] = train[20:26]
+    report = audit(train, holdout, samples=torch.cat([samples, samples[:5]]), permutations=99)
+    codes = [each["code"] for each in report.warnings]
+    assert codes == ["train_duplicates", "repeated_samples", "sizes_equalised", "overlap_removed", "few_calibration"]
+    counted = report.duplicates
+    assert (counted["train_exact"], counted["train_near"], counted["samples_exact"]) == (10, 10, 5)
+    assert (counted["cross_exact"], counted["cross_near"], counted["holdout_exact"]) == (6, 6, 0)
+    assert "at least 999 calibration images" in report.warnings[-1]["text"]
+
+
+def test_noise_levels_that_a_network_does_not_know_are_said():
+    train, holdout = sets(25, 40, 40)
+    denoiser = EmpiricalDenoiser(train, 0.3)
+    denoiser.sigmas = torch.tensor([80.0, 1.0, 0.5, 0.1])
+    report = audit(train, holdout, denoiser=denoiser, sample_count=0, sigmas=[0.5, 0.7], permutations=9)
+    assert report.warnings[0]["code"] == "off_grid_sigma" and "such as 0.7" in report.warnings[0]["text"]
+    assert audit(train, holdout, denoiser=denoiser, sample_count=0, permutations=9).gap["sigmas"] == pytest.approx([0.1, 0.5, 1])
+
+
 def test_checkpoints_share_the_level():
     train, holdout, unseen = sets(22, 150, 150, 600)
     audits = audit_checkpoints({200: EmpiricalDenoiser(train), 100: EmpiricalDenoiser(unseen, 0.25)}, train, holdout,

@@ -24,10 +24,10 @@ report.save("audit.html"); report.save("audit.json")
 MEMORY = """
 import resource, sys, numpy as np, nearsight
 rng = np.random.default_rng(0)
-sets = [rng.standard_normal((count, 3, 32, 32), dtype=np.float32) for count in (20_000, 300, 300)]
+sets = [rng.standard_normal((count, 3, 32, 32), dtype=np.float32) for count in (5_000, 300, 300)]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 report = nearsight.audit(*sets[:2], samples=sets[2], permutations=99)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / sets[0].nbytes)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, sets[0].nbytes)
 """
 
 
@@ -62,12 +62,13 @@ def test_a_thousand_images_of_28_pixels_take_under_ten_seconds():
 
 
 @pytest.mark.slow
-def test_memory_is_a_few_copies_of_the_images():
-    """20,000 x 3 x 32 x 32, 246 MB, in a fresh process: the sets, their union, one on the device, blocks below 256 MB."""
+def test_memory_is_a_few_copies_of_the_images_and_some_blocks():
+    """5,000 x 3 x 32 x 32, 61 MB, in a fresh process: the union of the sets, those that differ, blocks below 256 MB."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", MEMORY], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 5
+    grown, images = map(int, done.stdout.split())
+    assert grown < 4 * images + 2**28, grown / 2**20
 
 
 def test_a_network_and_its_images_may_live_on_any_device():

@@ -36,8 +36,9 @@ def condition_numbers(conditions: dict | None, counts: dict[str, int]) -> dict[s
         return {name: np.zeros(count, dtype=np.int64) for name, count in counts.items()}
     checks.instance(conditions, "conditions", dict, 'a dictionary such as {"train": labels, "holdout": labels}')
     needed = {name: counts[name] for name in ("train", "holdout") if name in counts}
-    labels = _by_set(conditions, "conditions", needed | {name: counts[name] for name in ("samples",) if name in counts
-                                                         and name in conditions})
+    if "samples" in conditions:  # of samples that are still to be drawn the labels say how many
+        needed["samples"] = counts.get("samples")
+    labels = _by_set(conditions, "conditions", needed)
     found = {}
     for name, values in labels.items():
         array = np.asarray(values)
@@ -55,7 +56,8 @@ def strata(units: np.ndarray, conditions: np.ndarray) -> np.ndarray:
     return values[counts.argmax(1)][units]
 
 
-def _by_set(labels: dict, name: str, counts: dict[str, int]) -> dict[str, list]:
+def _by_set(labels: dict, name: str, counts: dict[str, int | None]) -> dict[str, list]:
+    """The labels as lists of so many; None: of any number."""
     checks.instance(labels, name, dict, f'a dictionary such as {{"train": {name} of the images, "holdout": ...}}')
     if set(labels) != set(counts):
         raise ValueError(f"{name} came for {', '.join(map(str, labels)) or 'no set'}; expected one label an image for "
@@ -66,10 +68,10 @@ def _by_set(labels: dict, name: str, counts: dict[str, int]) -> dict[str, list]:
         if isinstance(values, Tensor):
             values = checks.tensor(values, f"{name}[{each!r}]").detach().cpu().numpy()
         values = list(values) if isinstance(values, (list, tuple, np.ndarray)) and np.ndim(values) == 1 else None
-        if values is None or len(values) != count:
+        if values is None or not values or count not in (None, len(values)):
             raise ValueError(f"{name}[{each!r}] is {checks.came(labels[each])}"
-                             f"{'' if values is None else f' with {len(values)} labels'}; expected {count} labels, one for "
-                             "each image of the set.")
+                             f"{'' if values is None else f' with {len(values)} labels'}; expected {count or 'some'} "
+                             "labels, one for each image of the set.")
         found[each] = values
     return found
 

@@ -75,10 +75,12 @@ def page(document: dict[str, Any], drawings: dict[str, Any]) -> str:
     drawn = figures(document, drawings)
     if drawn:
         body += ["<h2>Figures</h2>", *drawn]
-    body += ["<h2>Duplicates</h2>", _duplicates(document["duplicates"]), "<h2>What no program can check</h2>",
-             _list([*LIMITS, CHOICES, *_capped(document)]), "<h2>Inputs</h2>", _inputs(document), "<h2>How to make it "
-                                                                                                  "again</h2>",
-             _again(document)]
+    body += [
+        "<h2>Duplicates</h2>", _duplicates(document["duplicates"]),
+        "<h2>What no program can check</h2>", _list([*LIMITS, CHOICES, *_where_it_applies(document)]),
+        "<h2>Inputs</h2>", _inputs(document),
+        "<h2>How to make it again</h2>", _again(document),
+    ]
     return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             'content="width=device-width, '
             f'initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style></head><body>'
@@ -151,12 +153,16 @@ def _duplicates(counted: dict[str, Any]) -> str:
     return _table([(name, f"{exact:,}", f"{near:,}") for name, exact, near in rows], ("", "equal", "near or equal"))
 
 
-def _capped(document: dict[str, Any]) -> list[str]:
-    """A sentence where the images are so alike that the tolerance was lowered."""
-    if not document["duplicates"]["capped"]:
-        return []
-    return ["These images are aligned, sparse or low in contrast: duplicates were looked for within a third of the median "
-            "distance to the nearest other image, less than the tolerance."]
+def _where_it_applies(document: dict[str, Any]) -> list[str]:
+    """Sentences on what only some audits have: images that are much alike, conditions."""
+    said = []
+    if document["duplicates"]["capped"]:
+        said.append("These images are aligned, sparse or low in contrast: duplicates were looked for within a third of the "
+                    "median distance to the nearest other image, less than the tolerance.")
+    if document["inputs"]["settings"]["conditions"]:
+        said.append("Conditions of samples are to come from a third set, or equally from both: prompts that are taken from "
+                    "training captions make samples lean on the training images whatever the model knows.")
+    return said
 
 
 def _inputs(document: dict[str, Any]) -> str:
