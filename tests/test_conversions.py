@@ -196,15 +196,47 @@ class TestDiffusers:
             torch.testing.assert_close(found, expected, rtol=0, atol=4e-6 * float(expected.abs().max()))
 
     def test_it_is_audited_from_the_command_line(self, save, tmp_path, capsys):
-        folder, *_ = save()
-        rng = np.random.default_rng(5)
-        for name in ("train", "holdout"):
-            np.save(tmp_path / f"{name}.npy", rng.uniform(-1, 1, (24, 1, 16, 16)).astype(np.float32))
-        arguments = ["audit", "--train", str(tmp_path / "train.npy"), "--holdout", str(tmp_path / "holdout.npy"),
-                     "--diffusers", str(folder), "--json", "-"]
-        status, said = main(arguments), capsys.readouterr()
-        # An untrained network is refused, and for the right reason.
-        assert status == 2 and json.loads(said.out)["refusal"]["code"] == "not_a_denoiser"
+        """A network that predicts v = 0 shrinks as a denoiser does; an untrained one that predicts eps does not."""
+        arguments = ["audit"]
+        for seed, name in enumerate(("train", "holdout", "samples")):
+            images = 0.5 * np.random.default_rng(seed).standard_normal((60, 1, 16, 16), dtype=np.float32)
+            np.save(tmp_path / f"{name}.npy", images)
+            arguments += [f"--{name}", str(tmp_path / f"{name}.npy")]
+        folder, network, _ = save("v_prediction")
+        for parameter in network.conv_out.parameters():
+            nn.init.zeros_(parameter)
+        network.save_pretrained(folder / "unet")
+        assert main([*arguments, "--diffusers", str(folder), "--json", "-"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["verdict"]["code"] == "inconclusive" and len(document["tests"]) == 6
+        assert "The network itself was measured." in document["inputs"]["compared"]
+        folder, *_ = save("epsilon", name="noise")
+        assert main([*arguments, "--diffusers", str(folder), "--json", "-"]) == 2
+        assert json.loads(capsys.readouterr().out)["refusal"]["code"] == "not_a_denoiser"
+
+    @pytest.mark.slow
+    def test_a_network_that_was_trained_by_the_library_is_audited(self, save):
+        """An eps-predicting one on a DDPM chain of 1,000 steps, trained for some seconds."""
+        folder, network, scheduler = save()
+        generator = torch.Generator().manual_seed(6)
+        images = (torch.rand(120, 1, 1, 1, generator=generator) - 0.5).expand(-1, 1, 16, 16) * 2
+        train, holdout = (images + 0.05 * torch.randn(images.shape, generator=generator)).split(60)
+        optimizer = torch.optim.Adam(network.train().parameters(), 3e-3)
+        for _ in range(150):
+            clean = train[torch.randint(60, (32,), generator=generator)]
+            eps = torch.randn(clean.shape, generator=generator)
+            step = torch.randint(1000, (32,), generator=generator)
+            loss = (network(scheduler.add_noise(clean, eps, step), step).sample - eps).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        network.save_pretrained(folder / "unet")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            report = audit(train, holdout, denoiser=from_diffusers(folder), sample_count=60, permutations=99,
+                           check_ranges=False)
+        assert report.status == "done" and len(report.tests) == 6 and report.gap["peak_sigma"] > 0
+        assert report.inputs["used"] == {"samples": 60, "train": 60, "holdout": 60, "cards": 60, "train_searched": 60}
 
     def test_averaged_weights_are_taken_and_a_models_own_folder_will_do(self, save, diffusers):
         folder, _, scheduler = save()
