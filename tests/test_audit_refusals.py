@@ -88,6 +88,7 @@ def test_the_command_line_is_told_why(case, tmp_path, capsys):
     (lambda x, sigma: x[:, :3], "expected one clean image for each noisy one"),
     (lambda x, sigma: None, "returned None"),
     (lambda x: x, r"denoiser\(x, sigma\) failed"),
+    (lambda x, sigma: torch.nn.functional.conv2d(x, torch.ones(1, 3, 1, 1)), r"denoiser\(x, sigma\) failed on x of shape"),
     (lambda x, sigma: x * float("nan"), "returned NaN or infinite entries"),
     (lambda x, sigma: torch.randn(x.shape, generator=torch.Generator().manual_seed(0)), "does the network predict noise"),
     (lambda x, sigma: 3 + 0 * x, "doing nothing gives training images an error of"),

@@ -210,7 +210,10 @@ class TestDiffusers:
         document = json.loads(capsys.readouterr().out)
         assert document["verdict"]["code"] == "inconclusive" and len(document["tests"]) == 6
         assert "The network itself was measured." in document["inputs"]["compared"]
+        np.save(tmp_path / "samples.npy", np.zeros((60, 1, 20, 20), dtype=np.float32))
+        assert main([*arguments, "--diffusers", str(folder)]) == 2 and "equal shapes" in capsys.readouterr().err
         folder, *_ = save("epsilon", name="noise")
+        np.save(tmp_path / "samples.npy", images)
         assert main([*arguments, "--diffusers", str(folder), "--json", "-"]) == 2
         assert json.loads(capsys.readouterr().out)["refusal"]["code"] == "not_a_denoiser"
 

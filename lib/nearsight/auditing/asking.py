@@ -51,7 +51,7 @@ class Asked:
         labels = [torch.full((len(x),), condition, device=x.device)] if self.conditioned else []
         try:
             clean = self.denoiser(x, level, *labels)
-        except (TypeError, AttributeError, IndexError, KeyError, NotImplementedError) as error:
+        except (TypeError, AttributeError, LookupError, RuntimeError) as error:
             call = f"denoiser(x, sigma{', labels' if labels else ''})"
             raise AuditRefused("not_a_denoiser", f"{call} failed on x of shape {list(x.shape)} ({error}); expected a "
                                                  "function "

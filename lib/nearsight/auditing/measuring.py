@@ -59,47 +59,66 @@ class Searched(NamedTuple):
     alike: tuple[int, int]
 
 
+class Found(NamedTuple):
+    """What one side of an audit found, samples or the network: its part of the document, its p-values by test, the
+    document of its attack, and its drawings."""
+
+    document: dict[str, Any]
+    p_values: dict[str, float]
+    attack: dict[str, Any]
+    drawings: dict[str, Any]
+
+
 def measured(searched: Searched | None, pool: Pool, asked: Asked | None, sigmas: Tensor | None, settings: Settings,
              remarks: Remarks) -> Evidence:
     """Every test that samples and a denoiser allow, and the verdict."""
     kinds = exchangeability(pool, stream(settings.seed, EXCHANGE))
     say.on_exchangeability(kinds, remarks)
     tests = 4 * (searched is not None) + 2 * (asked is not None)
-    document, drawings = {"exchangeability": kinds, "proximity": None, "copies": None, "gap": None}, {}
-    attacks, p_values = {"samples": None, "denoiser": None}, {}
-    if searched is not None:
-        near = near_pool(searched.points, pool)
-        found = proximity(searched.points, near, pool, settings.permutations, stream(settings.seed, MARGIN))
-        copied = tested_copies(searched.points, near, pool, settings.ratio)
-        again = _reproduction(searched, pool)
-        distance = nearest(pool.points, searched.points).distance[:, 0].double().cpu().numpy()
-        attack = sample_attack(pool.means(distance), settings.fprs, stream(settings.seed, RATES))
-        every = memorized_fraction(searched.points, searched.unlike_points, settings.ratio)
-        p_values |= {"proximity": found.preference.deal.upper, "margin": found.margin_p_value, "copies": copied.p_value,
-                     "reproduced": again.p_value}
-        document |= {"proximity": proximity_document(found, settings.alpha, tests),
-                     "copies": copies_document(every, settings.ratio, copied, again)}
-        attacks["samples"] = attack_document(attack)
-        say.on_samples(found, again.count, remarks)
-        drawings |= {"sample_attack": attack, "null": null_gains(near, pool, stream(settings.seed, NULL)),
-                     "panel": panel(searched.samples, searched.points, searched.unlike, searched.unlike_points, pool,
-                                    every.ratios, stream(settings.seed, PANEL))}
-    if asked is not None:
-        errors = card_errors(asked, pool, sigmas, settings.draws, derived_seed(settings.seed, NOISE))
-        gap = generalization(errors, sigmas, settings.permutations, stream(settings.seed, FLIPS))
-        attack = network_attack(errors, sigmas, settings.fprs, stream(settings.seed, HALVES))
-        p_values |= {"gap": gap.p_value, "membership_denoiser": attack.p_value}
-        document["gap"] = gap_document(gap)
-        attacks["denoiser"] = attack_document(attack) | {
-            "sigma": attack.sigma, "smallest_detectable": smallest_detectable(attack.null_sd, settings.alpha, tests)}
-        drawings["network_attack"] = attack
-    say.on_calibration(attacks, remarks)
-    judged = [{"name": name, "p_value": p_value, "p_adjusted": adjusted, "significant": adjusted <= settings.alpha}
-              for (name, p_value), adjusted in zip(p_values.items(), holm(list(p_values.values())))]
-    document |= {"membership": attacks, "tests": judged}
-    power = (document["proximity"] or attacks["denoiser"])["smallest_detectable"]
-    code = decide(judged, power, document["copies"] and document["copies"]["bound"])
+    found = {"samples": searched and _of_samples(searched, pool, tests, settings, remarks),
+             "denoiser": asked and _of_network(asked, pool, sigmas, tests, settings)}
+    document = {"exchangeability": kinds, "proximity": None, "copies": None, "gap": None,
+                "membership": {name: each and each.attack for name, each in found.items()}}
+    p_values, drawings = {}, {}
+    for each in filter(None, found.values()):
+        document |= each.document
+        p_values |= each.p_values
+        drawings |= each.drawings
+    say.on_calibration(document["membership"], remarks)
+    document["tests"] = [
+        {"name": name, "p_value": p_value, "p_adjusted": adjusted, "significant": adjusted <= settings.alpha}
+        for (name, p_value), adjusted in zip(p_values.items(), holm(list(p_values.values())))]
+    power = (document["proximity"] or document["membership"]["denoiser"])["smallest_detectable"]
+    code = decide(document["tests"], power, document["copies"] and document["copies"]["bound"])
     return Evidence(document, code, kinds.p_value > WARNS and "reversed" not in remarks, drawings)
+
+
+def _of_samples(searched: Searched, pool: Pool, tests: int, settings: Settings, remarks: Remarks) -> Found:
+    """Proximity, copies and the attack from distances to samples."""
+    points, seed = searched.points, settings.seed
+    near = near_pool(points, pool)
+    found = proximity(points, near, pool, settings.permutations, stream(seed, MARGIN))
+    every = memorized_fraction(points, searched.unlike_points, settings.ratio)
+    copied, again = tested_copies(points, near, pool, settings.ratio), _reproduction(searched, pool)
+    distance = nearest(pool.points, points).distance[:, 0].double().cpu().numpy()
+    attack = sample_attack(pool.means(distance), settings.fprs, stream(seed, RATES))
+    say.on_samples(found, again.count, remarks)
+    shown = panel(searched.samples, points, searched.unlike, searched.unlike_points, pool, every.ratios, stream(seed, PANEL))
+    return Found({"proximity": proximity_document(found, settings.alpha, tests),
+                  "copies": copies_document(every, settings.ratio, copied, again)},
+                 {"proximity": found.preference.deal.upper, "margin": found.margin_p_value, "copies": copied.p_value,
+                  "reproduced": again.p_value}, attack_document(attack),
+                 {"sample_attack": attack, "null": null_gains(near, pool, stream(seed, NULL)), "panel": shown})
+
+
+def _of_network(asked: Asked, pool: Pool, sigmas: Tensor, tests: int, settings: Settings) -> Found:
+    """The gap and the attack from denoising errors."""
+    errors = card_errors(asked, pool, sigmas, settings.draws, derived_seed(settings.seed, NOISE))
+    gap = generalization(errors, sigmas, settings.permutations, stream(settings.seed, FLIPS))
+    attack = network_attack(errors, sigmas, settings.fprs, stream(settings.seed, HALVES))
+    power = {"sigma": attack.sigma, "smallest_detectable": smallest_detectable(attack.null_sd, settings.alpha, tests)}
+    return Found({"gap": gap_document(gap)}, {"gap": gap.p_value, "membership_denoiser": attack.p_value},
+                 attack_document(attack) | power, {"network_attack": attack})
 
 
 def lean(document: dict[str, Any], searched: Searched, conditions: np.ndarray, pool: Pool,
