@@ -54,16 +54,16 @@ class Asked:
         except (TypeError, AttributeError, LookupError, RuntimeError) as error:
             call = f"denoiser(x, sigma{', labels' if labels else ''})"
             raise AuditRefused("not_a_denoiser", f"{call} failed on x of shape {list(x.shape)} ({error}); expected a "
-                                                 "function "
-                               "that returns the clean images: try from_vp, from_edm or a lambda around your network."
+                               "function that returns the clean images: try from_vp, from_edm or a lambda around your "
+                               "network."
                                ) from error
         if not isinstance(clean, Tensor) or clean.shape != x.shape or not clean.is_floating_point():
             raise AuditRefused("not_a_denoiser", f"the denoiser returned {checks.came(clean)} for x of shape "
                                f"{list(x.shape)}; expected one clean image for each noisy one.")
         if not clean.isfinite().all():
             raise AuditRefused("not_a_denoiser", "the denoiser returned NaN or infinite entries at sigma = "
-                                                 f"{float(level):g}; "
-                               "expected finite ones: does it take images on this scale, and this much noise?")
+                               f"{float(level):g}; expected finite ones: does it take images on this scale, and this much "
+                               "noise?")
         return clean.to(x.dtype)
 
     def errors(self, images: Tensor, conditions: np.ndarray, sigmas: Tensor, draws: int, *seed: int) -> np.ndarray:

@@ -201,11 +201,10 @@ def _call(given: dict[str, Any]) -> str:
     said = []
     for name, parameter in signature(audit).parameters.items():
         value = given[name]
-        if value is not parameter.default:
-            short = isinstance(value, (bool, int, float, str, tuple)) and value != parameter.default
-            plain_name = value is None or not isinstance(value, (bool, int, float, str, tuple))
-            if parameter.default is parameter.empty:
-                said.append("None" if value is None else name)
-            elif short or plain_name:
-                said.append(f"{name}={value!r}" if short else f"{name}={name}")
+        if parameter.default is parameter.empty:
+            said.append("None" if value is None else name)
+        elif isinstance(value, (bool, int, float, str, tuple)):
+            said += [f"{name}={value!r}"] if value != parameter.default else []
+        elif value is not None:
+            said.append(f"{name}={name}")
     return f"nearsight.audit({', '.join(said)})"

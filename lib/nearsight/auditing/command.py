@@ -33,9 +33,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--alpha", type=float, default=0.05)
     for name in SETS:
-        command.add_argument(f"--{name}-range", type=_range, metavar="LO,HI", help="the values of black and white in "
-                                                                                   f"{name}")
-    command.add_argument("--fail-on", choices=CODES[1:], help="exit with 1 where the verdict is at least that bad")
+        command.add_argument(f"--{name}-range", type=_range, metavar="LO,HI",
+                             help=f"the values of black and white in {name}")
+    command.add_argument("--fail-on", choices=CODES[1:],
+                         help="exit with 1 where the verdict is at least that bad; not reliable or without held-out images "
+                              "is inconclusive")
 
 
 def audit_files(options: argparse.Namespace) -> int:

@@ -37,8 +37,7 @@ class ChainDenoiser:
         shares = checks.numbers(alphas_bar, "alphas_bar")
         if shares.ndim != 1 or not len(shares) or not (shares >= 0).all() or not (shares <= 1).all():
             raise ValueError(f"alphas_bar is {checks.came(shares)}; expected a vector of cumulative products between 0 "
-                             "and 1: "
-                             "try torch.cumprod(1 - betas, 0).")
+                             "and 1: try torch.cumprod(1 - betas, 0).")
         self._steps = ((shares > 0) & (shares < 1)).nonzero().squeeze(1)  # without noise, or without signal: no level
         if not len(self._steps):
             raise ValueError(f"alphas_bar runs from {shares.min():g} to {shares.max():g}; expected values between 0 and 1, "
@@ -73,8 +72,8 @@ class ChainDenoiser:
         if not self._warned and len(wanted) and float(nearest.values.max()) > OFF_GRID:
             self._warned = True
             warnings.warn(f"sigma = {float(wanted[nearest.values.argmax()]):g} lies between the noise levels that the "
-                          "network "
-                          "was trained at; its clock is rounded to the nearest: take sigmas from the denoiser's .sigmas.",
+                          "network was trained at; its clock is rounded to the nearest: take sigmas from the denoiser's "
+                          ".sigmas.",
                           stacklevel=3)
         return self._steps[nearest.indices].to(level.device)
 

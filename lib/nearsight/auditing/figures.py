@@ -62,8 +62,7 @@ def _histogram(near: dict[str, Any], null: np.ndarray) -> str:
     chart.words(0.97 * reach, 0.93 * top, "nearer to training", "train", "end")
     caption = (f"{100 * near['preference']:.1f} % of {near['samples']:,} samples lie nearer to a training image than to a "
                f"held-out one; on average training images are {100 * np.expm1(near['margin']):.1f} % nearer. A model that "
-               "does "
-               "not know its images has 50 % and 0.")
+               "does not know its images has 50 % and 0.")
     return _figure(chart.svg(caption), caption)
 
 
@@ -137,8 +136,7 @@ def _roc(attacks: dict[str, Attack], membership: dict[str, Any]) -> str:
         said.append(f"from {'its errors' if name == 'denoiser' else 'its samples'} "
                     f"{attack.auc:.3f} [{membership[name]['low']:.3f}, {membership[name]['high']:.3f}]")
     caption = (f"Told apart from unseen images, training images give the area under the curve {', '.join(said)}; without "
-               "memory "
-               "it is 0.5, the dashed line. Dots: thresholds that were set on other held-out images.")
+               "memory it is 0.5, the dashed line. Dots: thresholds that were set on other held-out images.")
     return _figure(chart.svg(caption), caption)
 
 

@@ -47,8 +47,7 @@ def from_diffusers(folder: str | Path) -> ChainDenoiser:
                            "function that returns the clean image, and pass that as denoiser=.")
     if not list(model.glob(f"{WEIGHTS}*.safetensors")):
         raise AuditRefused("bad_file", f"{model} holds no {WEIGHTS}.safetensors; expected one, since pickled weights can "
-                                       "run "
-                           "any program: try diffusers.UNet2DModel.from_pretrained(folder, use_safetensors=False)"
+                           "run any program: try diffusers.UNet2DModel.from_pretrained(folder, use_safetensors=False)"
                            ".save_pretrained(folder) where you trust them.")
     return _loaded(model, chain)
 
@@ -67,8 +66,7 @@ def _loaded(model: Path, chain: dict) -> ChainDenoiser:
     except (OSError, ValueError, RuntimeError, TypeError, AttributeError, SafetensorError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AuditRefused("bad_file", f"{model} cannot be read by diffusers ({said}); expected a UNet2DModel and a "
-                                       "scheduler "
-                           "with alphas_cumprod: try to save both again.") from error
+                           "scheduler with alphas_cumprod: try to save both again.") from error
     return from_vp(network.eval().float(), torch.as_tensor(alphas_bar), KINDS[chain.get("prediction_type", "epsilon")])
 
 
@@ -87,11 +85,9 @@ def _refuse_what_needs_more(folder: Path, model: Path, config: dict) -> None:
     """A latent or conditional model cannot be asked with an image and a time alone."""
     if any((folder / part).is_dir() for part in ("vae", "vqvae")):
         raise AuditRefused("bad_file", f"{folder} holds a latent model; expected one of images: try to audit decoded "
-                                       "samples "
-                           "as arrays, beside training and held-out images that went through the same autoencoder.")
+                           "samples as arrays, beside training and held-out images that went through the same autoencoder.")
     conditional = [key for key in ("num_class_embeds", "class_embed_type") if config.get(key) is not None]
     if config.get("_class_name") != "UNet2DModel" or conditional:
         what = f"{config.get('_class_name')}{' with ' + conditional[0] if conditional else ''}"
         raise AuditRefused("bad_file", f"{model} holds a {what}; expected an unconditional UNet2DModel: wrap the network "
-                                       "in a "
-                           "function of (x, sigma, labels) that returns the clean image, and pass it with conditions=.")
+                           "in a function of (x, sigma, labels) that returns the clean image, and pass it with conditions=.")

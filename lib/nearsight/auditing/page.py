@@ -34,10 +34,8 @@ svg .neutral.named{fill:var(--faint)}.row{margin:.5rem 0 .1rem;font-size:.85rem;
 """
 
 CHOICES = ("Choices of ours: a ratio of 1/3 of the two nearest distances (as in the literature), a tolerance of 0.1 "
-           "standard "
-           "deviations for duplicates, at most 10 % of overlap, 20 images a set, a warning at p = 0.001 for "
-           "exchangeability, "
-           "and 0.60 with a copy bound of 1 % for no_evidence.")
+           "standard deviations for duplicates, at most 10 % of overlap, 20 images a set, a warning at p = 0.001 for "
+           "exchangeability, and 0.60 with a copy bound of 1 % for no_evidence.")
 LIMITS = (
     "A p-value speaks of these images, these samples and this sampler. Areas and margins are lower bounds on what a better "
     "attack could find.",
@@ -47,8 +45,7 @@ LIMITS = (
     "Exchangeability cannot be proved by a check, only refuted.",
     "A model that was pre-trained on both sets knows both, and looks innocent here.",
     "Of a latent model, encode both sets by one autoencoder and audit latents, or compare decoded samples with both sets "
-    "after "
-    "their way through it.",
+    "after their way through it.",
     "Distances between pixels see copies of whole images. Crops, mirrored and recolored copies escape them.",
 )
 NAMES = {"proximity": "preference: samples nearer to training images", "margin": "margin: how much nearer",
@@ -183,6 +180,5 @@ def _again(document: dict[str, Any]) -> str:
     return (f"<p><code>{escape(about['command'])}</code></p><p>Nearsight {escape(about['nearsight'])}, torch "
             f"{escape(about['torch'])}, Python {escape(about['python'])}, on {escape(about['device'])}, "
             f"{escape(about['date'])}, {number(about['seconds'])} s.</p><p>To cite: Nearsight (its file CITATION.cff says "
-            "how), "
-            "and for the methods Meehan et al. 2020 (arXiv 2004.05675), Carlini et al. 2022 and 2023 (arXiv 2112.03570, "
-            "2301.13188), Duan et al. 2023 (arXiv 2302.01316).</p>")
+            "how), and for the methods Meehan et al. 2020 (arXiv 2004.05675), Carlini et al. 2022 and 2023 (arXiv "
+            "2112.03570, 2301.13188), Duan et al. 2023 (arXiv 2302.01316).</p>")

@@ -57,8 +57,7 @@ def _array(path: Path) -> np.ndarray:
     with found:
         if len(found.files) != 1:
             raise AuditRefused("bad_file", f"{path} holds {len(found.files)} arrays ({', '.join(found.files[:5])}); "
-                                           "expected "
-                               "one: try numpy.savez(path, images).")
+                               "expected one: try numpy.savez(path, images).")
         return found[found.files[0]]
 
 

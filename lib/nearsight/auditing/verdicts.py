@@ -50,9 +50,8 @@ def verdict(code: str, reliable: bool, document: dict[str, Any]) -> dict[str, An
     copies, near = document["copies"], document["proximity"]
     if code == "closer" and near["gaussian"] is not None:
         shows.append(f"The model's preference is {near['preference']:.3f}; that of a Gaussian with the training images' "
-                     "mean "
-                     f"and covariance{' in every condition' if near['gaussian']['conditions'] > 1 else ''}, which knows no "
-                     f"image, is {near['gaussian']['preference']:.3f}.")
+                     f"mean and covariance{' in every condition' if near['gaussian']['conditions'] > 1 else ''}, which "
+                     f"knows no image, is {near['gaussian']['preference']:.3f}.")
     if code == "no_evidence" and near:
         shows.append(f"What may go unseen is not small: {_detectable(document)} is what comes of "
                      f"{200 * (detectable(document) - 0.5):.0f} % of the samples leaning completely.")
