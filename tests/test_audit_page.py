@@ -29,7 +29,7 @@ def reports():
         "copying": audit(train, holdout, denoiser=EmpiricalDenoiser(train), sample_count=100, **common),
         "closer": audit(train, holdout, denoiser=EmpiricalDenoiser(train, 0.25), sample_count=100, **common),
         "no null": audit(train, None, samples=planted, **common),
-        "swapped": audit(holdout, train, samples=planted, **common),
+        "swapped": audit(holdout, train, samples=train + 0.02, permutations=999, title=title),
         "network alone": audit(train, holdout, denoiser=EmpiricalDenoiser(train, 0.4), sample_count=0, **common),
         "color": audit(color.movedim(1, -1), holdout[..., None].repeat(1, 1, 1, 3), samples=planted[..., None].repeat(
             1, 1, 1, 3), check_ranges=False, **common),
@@ -38,6 +38,7 @@ def reports():
 
 
 REPORTS = reports()
+assert not REPORTS["swapped"].verdict["reliable"] and REPORTS["copies"].verdict["reliable"]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,11 @@ def test_it_opens_alone_says_its_verdict_and_fits(browser, files, name):
         assert page.locator("script").count() == 0 and page.title() == report.title
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("h1").inner_text() == report.title
-        assert page.locator(".verdict").inner_text().startswith(f"{report.verdict['code']}. {report.verdict['sentence']}")
+        assert page.locator(".verdict").inner_text().startswith(
+            f"{report.verdict['code']}. {report.verdict['sentence']}")
         text = page.locator("main").inner_text()
         assert text.index("training") < text.index(report.verdict["sentence"]) < text.index("What it does not show")
+        assert page.locator(".doubt").count() == (not report.verdict["reliable"])
         for sentence in (*report.inputs["compared"], *report.verdict["does_not_show"], *LIMITS):
             assert sentence in text
         assert not FORBIDDEN.search(text) and "None" not in text.split("Inputs")[0] and "nan" not in text.split()

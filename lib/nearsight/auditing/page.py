@@ -20,7 +20,7 @@ h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2rem}h3{fon
 .verdict{border-left:.35rem solid var(--train);padding:.1rem 0 .1rem .9rem;font-size:1.1rem}
 .doubt{border-color:var(--holdout)}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--rule);font-weight:400}
-thead th{color:var(--faint)}table.names th{white-space:nowrap}
+thead th{color:var(--faint);white-space:nowrap}table.names th{white-space:nowrap}
 td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 figure{margin:1.5rem 0;break-inside:avoid}figcaption{color:var(--faint);font-size:.9rem;max-width:40rem}
 svg{width:100%;max-width:34rem;height:auto}svg text{fill:var(--ink);font-size:13px}svg .tick{fill:var(--faint)}
