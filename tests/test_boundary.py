@@ -21,8 +21,8 @@ from torch.distributions import MultivariateNormal
 
 LIBRARY = Path(nearsight.__file__).parent
 PACKAGES = ("nearsight", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks", "nearsight.training",
-            "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree")
-MODULES = (noise, shares, quadrature, randomness)
+            "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree", "nearsight.shares")
+MODULES = (noise, quadrature, randomness)
 
 NASTY = [None, True, "three", b"", object(), {}, [], [1.0, 2.0], [[1.0, 2.0], [3.0, "x"]], (0, 1), 0, -1, 1, 2.5, -0.5,
     10**30,
@@ -144,6 +144,13 @@ def valid() -> dict:
         "nearsight.noise.level_index": (noise.level_index, dict(sigmas=sigmas, sigma=0.5)),
         "nearsight.noise.vp_time": (noise.vp_time, dict(sigma=sigmas, sigmas=noise.vp_sigmas(40))),
         "nearsight.shares.corrected": (shares.corrected, corrected),
+        "nearsight.KnnDenoiser": (nearsight.KnnDenoiser, dict(points=points, k=2, weighting="posterior")),
+        "nearsight.KnnDenoiser()": (nearsight.KnnDenoiser(points, 2, "posterior"), called),
+        "nearsight.shares.basin_shares": (shares.basin_shares, dict(
+            weights=torch.tensor([0.75, 0.25]), means=sigmas, std=0.2, blur=0.1, start=(0.0, 1.0))),
+        "nearsight.shares.critical_blur": (shares.critical_blur, dict(minority=0.2, half_distance=1.0, std=0.3)),
+        "nearsight.shares.knn_vote": (shares.knn_vote, dict(shares=torch.tensor([0.75, 0.25]), k=3)),
+        "nearsight.shares.settle": (shares.settle, dict(denoiser=empirical, x=x, sigma=0.5, steps=3, tolerance=1e-3)),
         "nearsight.shares.flips": (shares.flips, dict(first=points[:, 0] > 0, second=points[:, 1] > 0)),
         "nearsight.quadrature.polar": (quadrature.polar, dict(radial=4, angular=4, reach=9.0)),
         "nearsight.randomness.derived_seed": (lambda first, second: randomness.derived_seed(first, second), dict(first=1,

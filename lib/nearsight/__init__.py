@@ -18,10 +18,11 @@ from nearsight.measures.preference import proximity_bias
 from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
+from nearsight.shares import KnnDenoiser
 
 __version__ = "0.1.0"
 
-__all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
+__all__ = ["EmpiricalDenoiser", "GaussianDenoiser", "KnnDenoiser", "MixtureDenoiser", "RingDenoiser", "RingKernelDenoiser",
            "denoising_error", "edm_sigmas", "generalization_gap", "guided", "memorized_fraction", "nearest",
            "proximity_bias",
            "sample", "score"]
