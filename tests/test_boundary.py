@@ -201,7 +201,7 @@ def valid() -> dict:
         "nearsight.tree.Grammar.information": (grammar.information, dict(level=1)),
         "nearsight.networks.MLP": (networks.MLP, dict(dimension=2, width=4, layers=1)),
         "nearsight.networks.MLP()": (networks.MLP(2, 4, 1), dict(x=x, c_noise=torch.zeros(3))),
-        "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False)),
+        "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False, halving=True)),
         "nearsight.networks.DepthUNet()": (kept, dict(x=images, c_noise=torch.zeros(2))),
         "nearsight.networks.UNet": (networks.UNet, dict(channels=8, multipliers=(1, 1), classes=3)),
         "nearsight.networks.Classifier": (networks.Classifier, dict(classes=3, channels=1, side=8)),
