@@ -206,6 +206,9 @@ def valid() -> dict:
         "nearsight.networks.UNet": (networks.UNet, dict(channels=8, multipliers=(1, 1), classes=3)),
         "nearsight.networks.Classifier": (networks.Classifier, dict(classes=3, channels=1, side=8)),
         "nearsight.networks.Classifier()": (networks.Classifier(3, 1, 8), dict(x=images)),
+        "nearsight.networks.Committee": (networks.Committee, dict(members=[networks.Classifier(3, 1, 8)])),
+        "nearsight.networks.Committee()": (networks.Committee([networks.Classifier(3, 1, 8)]), dict(x=images)),
+        "nearsight.networks.tops_and_trousers": (networks.tops_and_trousers, dict()),
         "nearsight.networks.clothes_classifier": (networks.clothes_classifier, dict()),
         "nearsight.training.train_classifier": (training.train_classifier, dict(
             images=images, labels=torch.tensor([0, 2]), classes=3, epochs=1, seed=0)),

@@ -1,5 +1,6 @@
 """The recorded networks of study 5 at their smallest, their design, and their measures on what has a known answer."""
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -92,16 +93,24 @@ def expected_bytes(run):
         probes = classes * counts.probes
         return (4 + 8 * classes + 96 + 2 * counts.samples + 8 * classes + 4 + counts.pictures * config.side**2
                 + 3 * 2 * 48 * probes + 40 * classes * counts.linearized + 8 * starts + 16
-                + 600 * (counts.bypassed > 0))
+                + 600 * (counts.bypassed > 0) + (2 * math.ceil(size / counts.weights) if counts.weights else 0))
 
-    weights = 2 * sum(weight.numel() for weight in untrained(config).parameters()) if config.weights else 0
-    return (len(config.snapshots) - 1) * of_a_stage(config.passing) + of_a_stage(config.last) + weights
+    size = sum(weight.numel() for weight in untrained(config).parameters())
+    return (len(config.snapshots) - 1) * of_a_stage(config.passing) + of_a_stage(config.last)
+
+
+def test_every_array_is_there_at_the_first_checkpoint_where_its_tolerance_is_measured(results):
+    first, final = results.stages
+    assert first.arrays.keys() == final.arrays.keys() == results.final.keys()
+    for run in LAPTOP:
+        counts = (run.config.passing, run.config.last)
+        assert len({each.bypassed > 0 for each in counts}) == len({each.weights > 0 for each in counts}) == 1
 
 
 def test_a_record_has_the_stated_bytes_and_all_together_less_than_three_megabytes(results):
     assert sum(array.nbytes for array in results.arrays.values()) == expected_bytes(SMOKE)
     assert sum(map(expected_bytes, LAPTOP)) < LARGEST
-    assert max(expected_bytes(run) for run in LAPTOP if not run.config.weights) < 60_000
+    assert max(expected_bytes(run) for run in LAPTOP if not run.config.last.weights) < 60_000
 
 
 def test_the_runs_are_those_of_the_table_in_its_order():
@@ -114,7 +123,7 @@ def test_the_runs_are_those_of_the_table_in_its_order():
     assert [run.config.channels for run in EQUAL[:4]] == [60, 36, 28, 24]
     assert {(run.config.block, run.config.seed) for run in EQUAL} == {(0, 0), (1, 0), (2, 0), (0, 1)}
     assert {run.config.steps for run in LAPTOP} == {4000, 3000}
-    assert sum(run.config.weights for run in LAPTOP) == 4 and sum(run.config.last.bypassed > 0 for run in LAPTOP) == 9
+    assert sum(run.config.last.weights for run in LAPTOP) == 4 and sum(run.config.last.bypassed > 0 for run in LAPTOP) == 9
     assert all(run.threads == 1 and run.standing == 1 for run in ALL)
     sizes = [sum(weight.numel() for weight in untrained(run.config).parameters()) for run in EQUAL[:4]]
     assert max(sizes) < 1.03 * 150_000 and min(sizes) > 0.97 * 150_000
@@ -307,7 +316,7 @@ def test_the_paper_scale_takes_two_steps_and_is_measured(tmp_path, monkeypatch):
 
 
 def test_the_default_network_is_the_first_of_the_table():
-    assert EQUAL[0].config == DepthNetwork(weights=True)
+    assert find("depth-equal-L0-b0-s1-laptop").config == DepthNetwork(seed=1)
     started = [next(train(replace(each.config.recipe, snapshots=(0, 1)), partial(untrained, each.config),
                           torch.zeros(4, 1, 16, 16))).network for each in (EQUAL[0], EQUAL[4])]
     assert all(map(torch.equal, started[0].parameters(), started[1].parameters()))

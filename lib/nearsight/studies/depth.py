@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from torch.nn.utils import vector_to_parameters
+
 from nearsight.networks.depth_unet import DepthUNet, solve_width
 from nearsight.networks.preconditioned import Preconditioned
 from nearsight.records.computing import Results
@@ -21,7 +23,6 @@ from nearsight.training.objectives import LogNormal
 from nearsight.training.recipe import Training
 
 EVERY = 250  # steps between two checkpoints at most: a minute of one core
-WEIGHT = "weight/"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ class DepthNetwork:
     levels              mean and standard deviation of ln sigma in training
     sampler             steps of Heun's method from sigma = 80
     passing, last       what is measured at the checkpoints, and at the last one
-    weights             whether the averaged weights are recorded, in half precision
     seed                names first weights, positions, noise levels and noise, for networks of any depth and block
     """
 
@@ -53,8 +53,7 @@ class DepthNetwork:
     snapshots: tuple[int, ...] = (250, 500, 1000, 2000, 4000)
     sampler: int = 18
     passing: Counts = Counts()
-    last: Counts = Counts(samples=2000, pictures=64, probes=8, linearized=4, settled=40)
-    weights: bool = False
+    last: Counts = Counts(samples=2000, pictures=64, probes=6, linearized=4, settled=40)
     seed: int = 0
 
     @property
@@ -76,7 +75,8 @@ class DepthNetwork:
 
 def depth_network(config: DepthNetwork, work: Work = Work()) -> Iterator[Stage]:
     """Train the network; yield at each checkpoint the mean training `loss` since the last one, and what
-    `depth_measures.measure` finds of the averaged weights; at the last one these weights, too, where they are asked for."""
+    `depth_measures.measure` finds of the averaged weights. Cost on one core at laptop scale: .05 to .2 s a step, and at 60
+    channels half a minute a checkpoint, two and a half the last one."""
     ground = prepared(config.source, config.sizes, config.block, config.blocks, config.side, work.device)
     seen = 0
     for step, losses, _, average in train(config.recipe, partial(untrained, config), ground.trained, None, work.folder,
@@ -85,11 +85,8 @@ def depth_network(config: DepthNetwork, work: Work = Work()) -> Iterator[Stage]:
             yield Stage(step)
             continue
         if step > work.after:
-            ends = step == config.steps
-            found = measure(average, ground, config.sampler, config.last if ends else config.passing)
-            weights = average.state_dict() if ends and config.weights else {}
-            yield Stage(step, {"loss": losses[seen:].mean(), **found,
-                               **{WEIGHT + name: weight.half() for name, weight in weights.items()}})
+            counts = config.last if step == config.steps else config.passing
+            yield Stage(step, {"loss": losses[seen:].mean(), **measure(average, ground, config.sampler, counts)})
         seen = step
 
 
@@ -101,18 +98,17 @@ def untrained(config: DepthNetwork) -> Preconditioned:
 def recorded_network(config: DepthNetwork, results: Results) -> Preconditioned:
     """The denoiser whose weights a run has recorded, in float32, evaluation mode, without gradients."""
     network = untrained(config)
-    network.load_state_dict({name.removeprefix(WEIGHT): weight.float() for name, weight in results.final.items()
-                             if name.startswith(WEIGHT)})
+    vector_to_parameters(results.final["weights"].float(), network.parameters())
     return network.requires_grad_(False).eval()
 
 
 EQUAL = tuple(solve_width(depth, 150_000) for depth in range(4))  # 60, 36, 28, 24 channels: as many parameters, within 3 %
 NARROW = EQUAL[-1]
 _MEASURED = DepthNetwork().last
-_BYPASSED = replace(_MEASURED, bypassed=500)
 _FEW = Counts(samples=64, pictures=1, curve=20, draws=1, probes=1, settled=4)
 _SHORT = dict(sampler=8, snapshots=(30, 60), passing=_FEW, last=_FEW)
-_FAST = dict(sampler=8, snapshots=(100, 200), passing=_FEW, last=replace(_FEW, pictures=8, bypassed=8))
+_FAST = dict(sampler=8, snapshots=(100, 200), passing=replace(_FEW, bypassed=8, weights=100),
+             last=replace(_FEW, pictures=8, bypassed=8, weights=1))
 _DIGITS = dict(source="digits", sizes=(50, 6), blocks=2, side=8, channels=8, **_FAST)
 
 
@@ -125,16 +121,22 @@ def _by_depth(name: str, depths: Iterable[int] = range(4), **fields) -> list[Run
     return [_run(name.format(depth), depth=depth, **{"channels": EQUAL[depth], **fields}) for depth in depths]
 
 
+def _extras(bypassed: bool, kept: bool) -> dict[str, Counts]:
+    """What is measured where a block is bypassed, too, and where the weights are kept; of each a little on the way."""
+    return {"passing": Counts(bypassed=8 if bypassed else 0, weights=1000 if kept else 0),
+            "last": replace(_MEASURED, bypassed=500 if bypassed else 0, weights=1 if kept else 0)}
+
+
 SCALES = [
-    _run("digits", "smoke", depth=2, weights=True, **_DIGITS),
+    _run("digits", "smoke", depth=2, **_DIGITS),
     _run("flat", "smoke", depth=1, halving=False, context=True, **_DIGITS),
     _run("twin", "smoke", source="twin", sizes=(180, 60), blocks=2, channels=8, **_SHORT),
     _run("tail", "smoke", source="tail", sizes=(12, 10, 8, 6, 5, 4, 4, 4, 4, 4), blocks=2, channels=8, **_SHORT),
     # In the order in which they are wanted. The series of equal size: four networks a depth, two of them on one block, the
     # others on blocks of their own; in the first of each depth the weights are kept, in three the middle is bypassed.
-    *(run for block, seed in ((0, 0), (1, 0), (2, 0), (0, 1)) for depth in range(4) for run in _by_depth(
-        f"equal-L{{}}-b{block}-s{seed}", [depth], block=block, seed=seed, weights=(block, seed) == (0, 0),
-        last=_BYPASSED if depth and not seed else _MEASURED)),
+    *(_run(f"equal-L{depth}-b{block}-s{seed}", depth=depth, channels=EQUAL[depth], block=block, seed=seed,
+           **_extras(bypassed=depth > 0 and seed == 0, kept=(block, seed) == (0, 0)))
+      for block, seed in ((0, 0), (1, 0), (2, 0), (0, 1)) for depth in range(4)),
     # Two draws of the twin, each with first weights and draws of its own, so that what differs between them is all that is
     # left to chance.
     *(run for draw in range(2) for run in _by_depth(f"twin-L{{}}-b{draw}-s{draw}", source="twin", block=draw, blocks=2,
@@ -147,7 +149,8 @@ SCALES = [
     *_by_depth("slow-L{}", (0, 3), learning_rate=5e-4), *_by_depth("fast-L{}", (0, 3), learning_rate=2e-3),
     *_by_depth("broad-L{}", (0, 3), levels=(0.0, 1.6)),
     # Other data: 100 images, ten classes. A shallow network that sees the means of the whole image.
-    *_by_depth("few-L{}", sizes=(90, 10)), *_by_depth("tail-L{}", source="tail", sizes=TAIL, blocks=2),
+    *_by_depth("few-L{}", sizes=(90, 10)), *_by_depth("tail-L{}", source="tail", sizes=TAIL, blocks=2,
+                                                          last=replace(_MEASURED, probes=1, linearized=1, settled=4)),
     *(run for seed in range(2) for run in _by_depth(f"context-L{{}}-s{seed}", (0,), channels=56, context=True, seed=seed)),
     # CelebA's blond men, .85 % of the images, at 64 pixels; its men, 41.68 %, and MNIST are other folders and sizes.
     *(_run(f"blond-men-L{depth}", "paper", depth=depth, channels=solve_width(depth, 4_000_000), source="blond-men",

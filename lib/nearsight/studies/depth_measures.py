@@ -45,16 +45,17 @@ _BATCH = 128  # images; larger batches are slower on one core
 class Counts:
     """How much is measured: `samples`, `pictures` of them kept; images of each set on the error curves; `draws` of noise of
     each test image for the losses; of each class `probes`, Jacobians (`linearized`) and starts of repeated denoising
-    (`settled`); `bypassed` samples for each way to bypass a block, 0 for none."""
+    (`settled`); `bypassed` samples for each way to bypass a block; a weight at each multiple of `weights`. 0: none."""
 
     samples: int = 500
     pictures: int = 1
     curve: int = 100
     draws: int = 2
-    probes: int = 2
+    probes: int = 1
     linearized: int = 1
     settled: int = 8
     bypassed: int = 0
+    weights: int = 0
 
 
 class Said(NamedTuple):
@@ -83,6 +84,7 @@ def measure(network: nn.Module, ground: Ground, sampler: int, counts: Counts) ->
         settled [4, s]             int16     where repeated denoising ends: see `attractors`
         converged [4]              float32   share of its starts that have come to rest
         bypassed [2, 3, 5, 5]      float32   see `bypasses`; only if asked for
+        weights [w]                float16   the weights in one row, or some of them; only if asked for
 
     Cost: 2 draws t + 24 curve + (2 sampler - 1) m + 3 p + 4 * 100 s images through the network, H W of them back for each
     Jacobian, and 30 (2 sampler - 1) bypassed ones.
@@ -96,6 +98,8 @@ def measure(network: nn.Module, ground: Ground, sampler: int, counts: Counts) ->
              "settled": ends, "converged": converged}
     if counts.bypassed:
         found["bypassed"] = bypasses(network, ground, sampler, counts.bypassed)
+    if counts.weights:
+        found["weights"] = torch.cat([weight.flatten() for weight in network.parameters()])[::counts.weights].half()
     return found
 
 
