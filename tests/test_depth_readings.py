@@ -121,7 +121,7 @@ def test_squared_bias_and_variance_have_no_bias_themselves():
              for _ in range(3000)]
     bias, variance = (torch.stack(each) for each in zip(*found))
     for values, truth in ((bias, 0.04), (variance, 0.25)):
-        _, low, high = mean_interval(values.mean(1), level=0.999)
+        _, low, high = mean_interval(values.mean(1, keepdim=True), level=0.999)
         assert low < truth < high
 
 

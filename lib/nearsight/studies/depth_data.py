@@ -31,7 +31,7 @@ GROUPS = {"fashion": ((0, 2, 4, 6), (1,)), "twin": ((0, 2, 4, 6), (1,)), "tail":
           "digits": ((3,), (1,))}
 """Which labels make a class: tops and trousers, the ten kinds of clothes, threes and ones."""
 TAIL = (402, 241, 145, 87, 52, 31, 19, 11, 7, 4)
-TAUGHT = {"digits": 40}  # images of each class at the end of its file that the classifiers are trained on; 500 of others
+TAUGHT = {"fashion": 500, "digits": 40, "folder": 500}  # images of each class that classifiers are trained on, of two
 DIRECTIONS = 48  # principal directions of the twin, and of the probes
 SPREAD = 0.02  # standard deviation of the twin in all others
 _TESTED = 2  # the draw of the twin that takes the place of test images
@@ -119,7 +119,7 @@ def grouped(source: str, images: Images) -> Images:
 def taught(source: str = "fashion") -> tuple[Tensor, Tensor]:
     """The images and classes that the classifiers of a source are trained on."""
     pool = _pool(source, (), 0, 16)
-    chosen = last(pool.labels, TAUGHT.get(source, 500))
+    chosen = last(pool.labels, TAUGHT[source])
     return pool.images[chosen], pool.labels[chosen]
 
 
@@ -173,7 +173,8 @@ def _pool(source: str, sizes: tuple[int, ...], blocks: int, side: int) -> Images
     folder, images, labels = brought(source, "a folder of images for each class, named 0 and 1", "its own source"), [], []
     for kind, size in enumerate(sizes):
         scaling = images[0].scaling if images else None
-        images.append(image_folder(folder / str(kind), side, indices=range(blocks * size + 1000), scaling=scaling))
+        images.append(image_folder(folder / str(kind), side, indices=range(blocks * size + 2 * TAUGHT["folder"]),
+                                   scaling=scaling))
         labels.append(torch.full((len(images[-1].images),), kind))
     return Images(torch.cat([each.images for each in images]), torch.cat(labels), (), images[0].scaling)
 
@@ -184,7 +185,7 @@ def _tested(source: str, pool: Images) -> tuple[Tensor, Tensor]:
         test = grouped(source, fashion_mnist("test", 16))
         known = test.labels >= 0
         return test.images[known], test.labels[known]
-    count = TAUGHT.get(source, 500)
+    count = TAUGHT.get(source, TAUGHT["folder"])
     chosen = last(pool.labels, count, but=count)
     return pool.images[chosen], pool.labels[chosen]
 
@@ -195,7 +196,7 @@ def _committee(source: str, pool: Images) -> Committee:
         return tops_and_trousers()
     if source == "tail":
         return Committee([clothes_classifier()])
-    count = TAUGHT.get(source, 500)
+    count = TAUGHT.get(source, TAUGHT["folder"])
     chosen = last(pool.labels, count)
     return Committee([train_classifier(pool.images[chosen], pool.labels[chosen], 2, max(25, 2000 // count), seed)
                       for seed in range(MEMBERS)])

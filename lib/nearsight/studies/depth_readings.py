@@ -107,12 +107,10 @@ def depth_slope(values: Mapping[tuple[int, Hashable], float]) -> Fit:
 def lack_of_fit(design: Tensor, values: Tensor, groups: Sequence[Hashable]) -> float:
     """p-value of the F test of a linear fit against a mean for each group of equal rows: small where it does not fit."""
     names = sorted(set(groups))
-    place = torch.tensor([names.index(group) for group in groups])
-    means = torch.zeros(len(names), dtype=values.dtype).index_reduce(0, place, values, "mean", include_self=False)
-    pure = (values - means[place]).square().sum()
-    residual = (values - design @ torch.linalg.lstsq(design, values).solution).square().sum()
+    means = torch.tensor([[group == name for name in names] for group in groups], dtype=values.dtype)
+    fitted, pure = ((values - each @ torch.linalg.lstsq(each, values).solution).square().sum() for each in (design, means))
     above, below = len(names) - design.shape[1], len(values) - len(names)
-    return float(fisher.sf((residual - pure) / above / (pure / below), above, below))
+    return float(fisher.sf((fitted - pure) / above / (pure / below), above, below))
 
 
 def claim(slopes: Mapping[str, Fit], matched: Mapping[str, Fit], neither: float) -> str:
