@@ -155,7 +155,7 @@ def errors(denoiser: Denoiser, ground: Ground, count: int) -> Tensor:
 
 def spread(samples: Tensor, ground: Ground) -> Tensor:
     """Mean distance of two samples of one class over that of two held-out images [2, C], in pixels and in features; samples
-    weigh as much as it is probable that they are of the class."""
+    weigh as much as it is probable that they are of the class. nan where no two can be."""
     weights = torch.cat([ground.classify(batch) for batch in samples.split(_BATCH)]).double()
     real = nn.functional.one_hot(ground.kinds, ground.classes).double()
     return torch.stack([_mean_distances(events(samples), weights) / _mean_distances(events(ground.held), real)
@@ -257,5 +257,5 @@ def _jacobian(denoiser: Denoiser, x: Tensor, sigma: float) -> Tensor:
 def _mean_distances(events: Tensor, weights: Tensor) -> Tensor:
     """Mean distance of two of the events [m, *event] for each column of their weights [m, C]."""
     rows = events.flatten(1).double()
-    among = torch.cdist(rows, rows).fill_diagonal_(0)
-    return ((among @ weights) * weights).sum(0) / (weights.sum(0).square() - weights.square().sum(0))
+    distance, pairs = torch.cdist(rows, rows).fill_diagonal_(0), 1 - torch.eye(len(rows)).to(weights)
+    return ((distance @ weights) * weights).sum(0) / ((pairs @ weights) * weights).sum(0)  # positive terms alone

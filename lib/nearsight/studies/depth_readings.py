@@ -36,6 +36,9 @@ class Rates(NamedTuple):
     alarms_from: int
 
 
+EXACT = Rates(1.0, 0.0, 1, 1)  # the rates of a readout that is taken as it is: the nearest label, and the twin's posterior
+
+
 class Fit(NamedTuple):
     """Coefficients [k] of least squares with their 95 % intervals by Student's t, and the degrees of freedom."""
 
