@@ -96,14 +96,15 @@ def expected_bytes(run):
                 + 600 * (counts.bypassed > 0) + (2 * math.ceil(size / counts.weights) if counts.weights else 0))
 
     size = sum(weight.numel() for weight in untrained(config).parameters())
-    return (len(config.snapshots) - 1) * of_a_stage(config.passing) + of_a_stage(config.last)
+    return sum(map(of_a_stage, [config.opening, config.last, *(len(config.snapshots) - 2) * [config.passing]]))
 
 
 def test_every_array_is_there_at_the_first_checkpoint_where_its_tolerance_is_measured(results):
     first, final = results.stages
     assert first.arrays.keys() == final.arrays.keys() == results.final.keys()
     for run in LAPTOP:
-        counts = (run.config.passing, run.config.last)
+        counts = (run.config.opening, run.config.last)
+        assert run.config.opening.pictures
         assert len({each.bypassed > 0 for each in counts}) == len({each.weights > 0 for each in counts}) == 1
 
 
@@ -279,7 +280,7 @@ def test_a_block_is_bypassed_within_its_window_and_comes_back():
 
 
 def shortened(run):
-    return replace(run.config, snapshots=(1, 2), sampler=2, passing=TINY,
+    return replace(run.config, snapshots=(1, 2), sampler=2, opening=TINY,
                    last=replace(TINY, bypassed=TINY.samples if run.config.last.bypassed else 0))
 
 

@@ -35,7 +35,8 @@ class DepthNetwork:
     block, blocks       which block of how many; the next one is held out
     levels              mean and standard deviation of ln sigma in training
     sampler             steps of Heun's method from sigma = 80
-    passing, last       what is measured at the checkpoints, and at the last one
+    opening, passing, last    what is measured at the first checkpoint, which is computed again to verify a record; at those
+                        on the way; at the last one
     seed                names first weights, positions, noise levels and noise, for networks of any depth and block
     """
 
@@ -50,10 +51,11 @@ class DepthNetwork:
     side: int = 16
     learning_rate: float = 1e-3
     levels: tuple[float, float] = (-1.0, 1.2)
-    snapshots: tuple[int, ...] = (250, 500, 1000, 2000, 4000)
+    snapshots: tuple[int, ...] = (50, 250, 500, 1000, 2000, 4000)
     sampler: int = 18
-    passing: Counts = Counts()
-    last: Counts = Counts(samples=2000, pictures=64, probes=6, linearized=4, settled=40)
+    opening: Counts = Counts(samples=128, settled=4)
+    passing: Counts = Counts(pictures=0)
+    last: Counts = Counts(samples=2000, pictures=64, probes=5, linearized=4, settled=40)
     seed: int = 0
 
     @property
@@ -85,7 +87,7 @@ def depth_network(config: DepthNetwork, work: Work = Work()) -> Iterator[Stage]:
             yield Stage(step)
             continue
         if step > work.after:
-            counts = config.last if step == config.steps else config.passing
+            counts = {config.snapshots[0]: config.opening, config.steps: config.last}.get(step, config.passing)
             yield Stage(step, {"loss": losses[seen:].mean(), **measure(average, ground, config.sampler, counts)})
         seen = step
 
@@ -106,8 +108,8 @@ EQUAL = tuple(solve_width(depth, 150_000) for depth in range(4))  # 60, 36, 28, 
 NARROW = EQUAL[-1]
 _MEASURED = DepthNetwork().last
 _FEW = Counts(samples=64, pictures=1, curve=20, draws=1, probes=1, settled=4)
-_SHORT = dict(sampler=8, snapshots=(30, 60), passing=_FEW, last=_FEW)
-_FAST = dict(sampler=8, snapshots=(100, 200), passing=replace(_FEW, bypassed=8, weights=100),
+_SHORT = dict(sampler=8, snapshots=(30, 60), opening=_FEW, last=_FEW)
+_FAST = dict(sampler=8, snapshots=(100, 200), opening=replace(_FEW, bypassed=8, weights=100),
              last=replace(_FEW, pictures=8, bypassed=8, weights=1))
 _DIGITS = dict(source="digits", sizes=(50, 6), blocks=2, side=8, channels=8, **_FAST)
 
@@ -122,8 +124,8 @@ def _by_depth(name: str, depths: Iterable[int] = range(4), **fields) -> list[Run
 
 
 def _extras(bypassed: bool, kept: bool) -> dict[str, Counts]:
-    """What is measured where a block is bypassed, too, and where the weights are kept; of each a little on the way."""
-    return {"passing": Counts(bypassed=8 if bypassed else 0, weights=1000 if kept else 0),
+    """What is measured where a block is bypassed, too, and where the weights are kept; of each a little at the beginning."""
+    return {"opening": replace(DepthNetwork().opening, bypassed=8 if bypassed else 0, weights=1000 if kept else 0),
             "last": replace(_MEASURED, bypassed=500 if bypassed else 0, weights=1 if kept else 0)}
 
 
@@ -140,7 +142,7 @@ SCALES = [
     # Two draws of the twin, each with first weights and draws of its own, so that what differs between them is all that is
     # left to chance.
     *(run for draw in range(2) for run in _by_depth(f"twin-L{{}}-b{draw}-s{draw}", source="twin", block=draw, blocks=2,
-                                                    seed=draw, snapshots=(250, 500, 1000, 2000, 3000))),
+                                                    seed=draw, snapshots=(50, 250, 500, 1000, 2000, 3000))),
     # Controls, on block 0: equal width, which ends with the series of equal size at depth 3; as many blocks without halving;
     # a narrower network and other learning rates; more training where the class is decided.
     *(run for seed in range(2) for run in _by_depth(f"narrow-L{{}}-s{seed}", range(3), channels=NARROW, seed=seed)),
@@ -154,5 +156,5 @@ SCALES = [
     *(run for seed in range(2) for run in _by_depth(f"context-L{{}}-s{seed}", (0,), channels=56, context=True, seed=seed)),
     # CelebA's blond men, .85 % of the images, at 64 pixels; its men, 41.68 %, and MNIST are other folders and sizes.
     *(_run(f"blond-men-L{depth}", "paper", depth=depth, channels=solve_width(depth, 4_000_000), source="blond-men",
-           sizes=(9_915, 85), blocks=2, side=64, snapshots=(1000, 5000, 20_000), sampler=50,
+           sizes=(9_915, 85), blocks=2, side=64, snapshots=(50, 1000, 5000, 20_000), sampler=50,
            last=replace(_MEASURED, samples=10_000, linearized=1)) for depth in range(1, 6))]
