@@ -125,7 +125,7 @@ def _by_depth(name: str, depths: Iterable[int] = range(4), **fields) -> list[Run
 
 def _extras(bypassed: bool, kept: bool) -> dict[str, Counts]:
     """What is measured where a block is bypassed, too, and where the weights are kept; of each a little at the beginning."""
-    return {"opening": replace(DepthNetwork().opening, bypassed=8 if bypassed else 0, weights=1000 if kept else 0),
+    return {"opening": replace(DepthNetwork().opening, bypassed=2 if bypassed else 0, weights=1000 if kept else 0),
             "last": replace(_MEASURED, bypassed=500 if bypassed else 0, weights=1 if kept else 0)}
 
 
