@@ -21,8 +21,9 @@ from torch.distributions import MultivariateNormal
 
 LIBRARY = Path(nearsight.__file__).parent
 PACKAGES = ("nearsight", "nearsight.auditing", "nearsight.gaussian", "nearsight.datasets", "nearsight.networks",
-            "nearsight.training", "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree")
-MODULES = (noise, shares, quadrature, randomness)
+            "nearsight.training", "nearsight.measures", "nearsight.flow", "nearsight.denoisers", "nearsight.tree",
+            "nearsight.shares")
+MODULES = (noise, quadrature, randomness)
 
 NASTY = [None, True, "three", b"", object(), {}, [], [1.0, 2.0], [[1.0, 2.0], [3.0, "x"]], (0, 1), 0, -1, 1, 2.5, -0.5,
     10**30,
@@ -172,6 +173,13 @@ def valid() -> dict:
         "nearsight.noise.level_index": (noise.level_index, dict(sigmas=sigmas, sigma=0.5)),
         "nearsight.noise.vp_time": (noise.vp_time, dict(sigma=sigmas, sigmas=noise.vp_sigmas(40))),
         "nearsight.shares.corrected": (shares.corrected, corrected),
+        "nearsight.KnnDenoiser": (nearsight.KnnDenoiser, dict(points=points, k=2, weighting="posterior")),
+        "nearsight.KnnDenoiser()": (nearsight.KnnDenoiser(points, 2, "posterior"), called),
+        "nearsight.shares.basin_shares": (shares.basin_shares, dict(
+            weights=torch.tensor([0.75, 0.25]), means=sigmas, std=0.2, blur=0.1, start=(0.0, 1.0))),
+        "nearsight.shares.critical_blur": (shares.critical_blur, dict(minority=0.2, half_distance=1.0, std=0.3)),
+        "nearsight.shares.knn_vote": (shares.knn_vote, dict(shares=torch.tensor([0.75, 0.25]), k=3)),
+        "nearsight.shares.settle": (shares.settle, dict(denoiser=empirical, x=x, sigma=0.5, steps=3, tolerance=1e-3)),
         "nearsight.shares.flips": (shares.flips, dict(first=points[:, 0] > 0, second=points[:, 1] > 0)),
         "nearsight.quadrature.polar": (quadrature.polar, dict(radial=4, angular=4, reach=9.0)),
         "nearsight.randomness.derived_seed": (lambda first, second: randomness.derived_seed(first, second), dict(first=1,
@@ -222,11 +230,14 @@ def valid() -> dict:
         "nearsight.tree.Grammar.information": (grammar.information, dict(level=1)),
         "nearsight.networks.MLP": (networks.MLP, dict(dimension=2, width=4, layers=1)),
         "nearsight.networks.MLP()": (networks.MLP(2, 4, 1), dict(x=x, c_noise=torch.zeros(3))),
-        "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False)),
+        "nearsight.networks.DepthUNet": (networks.DepthUNet, dict(depth=1, channels=4, context=False, halving=True)),
         "nearsight.networks.DepthUNet()": (kept, dict(x=images, c_noise=torch.zeros(2))),
         "nearsight.networks.UNet": (networks.UNet, dict(channels=8, multipliers=(1, 1), classes=3)),
         "nearsight.networks.Classifier": (networks.Classifier, dict(classes=3, channels=1, side=8)),
         "nearsight.networks.Classifier()": (networks.Classifier(3, 1, 8), dict(x=images)),
+        "nearsight.networks.Committee": (networks.Committee, dict(members=[networks.Classifier(3, 1, 8)])),
+        "nearsight.networks.Committee()": (networks.Committee([networks.Classifier(3, 1, 8)]), dict(x=images)),
+        "nearsight.networks.tops_and_trousers": (networks.tops_and_trousers, dict()),
         "nearsight.networks.clothes_classifier": (networks.clothes_classifier, dict()),
         "nearsight.training.train_classifier": (training.train_classifier, dict(
             images=images, labels=torch.tensor([0, 2]), classes=3, epochs=1, seed=0)),

@@ -43,6 +43,7 @@ def test_depth_unet_has_the_size_of_its_formula(depth):
         expected = 6273 + 293 * c + 36 * c**2 + depth * (56 * c**2 + 276 * c)
         assert parameters(DepthUNet, depth, c) == expected
         assert parameters(DepthUNet, depth, c, context=True) == expected + 2 * (c**2 + c)
+        assert parameters(DepthUNet, depth, c, halving=False) == expected
 
 
 def test_series_of_study_5():
@@ -157,6 +158,7 @@ def test_a_network_without_halvings_sees_13_pixels_and_context_shows_it_all():
     assert reach(randomized(DepthUNet, 0, 8)) == [18 - 5] * 2
     assert reach(randomized(DepthUNet, 0, 8, context=True)) == [32, 32]
     assert reach(randomized(DepthUNet, 1, 8))[0] >= 18 * 2 - 5 - 1
+    assert reach(randomized(DepthUNet, 1, 8, halving=False)) == [13 + 10] * 2
 
 
 def test_bypass_with_gain_one_is_the_untouched_network_and_with_zero_has_no_mid():

@@ -11,6 +11,7 @@ from nearsight.noise import edm_sigmas
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs
 from nearsight.studies.cifar_network import cifar_network
+from nearsight.studies.depth import depth_network
 from nearsight.studies.hierarchy import grammar_networks
 from nearsight.studies.image_fields import image_ranges, image_remedies
 from nearsight.studies.image_guidance import image_guidance
@@ -29,10 +30,11 @@ OF_OTHERS = {image_samples, image_weights, window_network, image_turns, image_pa
 
 PAPER = {run.name: run for run in runs() if run.scale == "paper"}
 
-# Beside the other networks of their studies, in test_images and test_hierarchy, and on files of the published format, in
-# test_photographs.
+# Beside the other networks of their studies, in test_images, test_hierarchy and test_depth, and on files of the published
+# format, in test_photographs.
 APART = {IMAGES, "images-paper"} | {name for name, run in PAPER.items()
-                                    if run.computation in (grammar_networks, photographs, cifar_network)}
+                                    if run.computation in (grammar_networks, photographs, cifar_network,
+                                                                            depth_network)}
 
 
 def with_few_steps(run):

@@ -36,7 +36,7 @@ from nearsight.measures import (
     split_variance,
 )
 from nearsight.measures.preference import Preference
-from nearsight.shares import corrected, flips
+from nearsight.shares import basin_shares, corrected, flips, settle
 from nearsight.tree import Grammar
 
 ELSEWHERE = ("nearsight.records", "nearsight.studies", "nearsight.__main__")  # records show themselves
@@ -64,6 +64,7 @@ def examples():
         proximity_curve(samples, train, holdout, [4, 60]),
         moment_ladder(*[train, torch.arange(60) % 3] * 2)["mean"], flat_minimum(torch.rand(5, 20, generator=generator)),
         principal_basis(samples, 2), corrected(0.31, 400, 0.9, 0.05, 300, 500), flips(*hits),
+        basin_shares(torch.tensor([0.75, 0.25]), torch.tensor([-1.0, 1.0]), 0.3, 0.1), settle(denoiser, samples, 0.5),
         GapMap(torch.linspace(-15, 15, 5), torch.arange(25.0).view(5, 5) / 7),
         crossing(sigmas, torch.rand(9, len(sigmas), generator=generator).round().bool(), generator, resamples=40),
         gaussian.sampler_map(spectrum, torch.tensor([2.0, 1.0, 0.0])),

@@ -15,23 +15,24 @@ from nearsight.auditing import (
     samples_needed,
 )
 from nearsight.denoisers import (
-                                 EmpiricalDenoiser,
-                                 GaussianDenoiser,
-                                 MixtureDenoiser,
-                                 RingDenoiser,
-                                 RingKernelDenoiser,
-                                 guided,
-                                 score,
+    EmpiricalDenoiser,
+    GaussianDenoiser,
+    MixtureDenoiser,
+    RingDenoiser,
+    RingKernelDenoiser,
+    guided,
+    score,
 )
 from nearsight.measures.gaps import denoising_error, generalization_gap
 from nearsight.measures.preference import proximity_bias
 from nearsight.measures.proximity import memorized_fraction, nearest
 from nearsight.noise import edm_sigmas
 from nearsight.sampling import sample
+from nearsight.shares import KnnDenoiser
 
 __version__ = "0.1.0"
 
-__all__ = ["AuditRefused", "AuditReport", "EmpiricalDenoiser", "GaussianDenoiser", "MixtureDenoiser", "RingDenoiser",
-           "RingKernelDenoiser", "audit", "audit_checkpoints", "denoising_error", "edm_sigmas", "from_diffusers", "from_edm",
-           "from_vp", "generalization_gap", "guided", "memorized_fraction", "nearest", "proximity_bias", "sample",
-           "samples_needed", "score"]
+__all__ = ["AuditRefused", "AuditReport", "EmpiricalDenoiser", "GaussianDenoiser", "KnnDenoiser", "MixtureDenoiser",
+           "RingDenoiser", "RingKernelDenoiser", "audit", "audit_checkpoints", "denoising_error", "edm_sigmas",
+           "from_diffusers", "from_edm", "from_vp", "generalization_gap", "guided", "memorized_fraction", "nearest",
+           "proximity_bias", "sample", "samples_needed", "score"]

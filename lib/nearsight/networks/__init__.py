@@ -8,6 +8,7 @@ see the same object.
 from nearsight.networks.attention_unet import AttentionUNet
 from nearsight.networks.chain import EpsilonDenoiser
 from nearsight.networks.classifier import Classifier, clothes_classifier
+from nearsight.networks.committee import Committee, tops_and_trousers
 from nearsight.networks.ddpmpp import DdpmPlusPlus
 from nearsight.networks.depth_unet import DepthUNet, bypassed, solve_width
 from nearsight.networks.mlp import MLP
@@ -16,5 +17,6 @@ from nearsight.networks.preconditioned import Preconditioned
 from nearsight.networks.transformer import TokenDenoiser, TokenTransformer
 from nearsight.networks.unet import UNet
 
-__all__ = ["MLP", "AttentionUNet", "Classifier", "DdpmPlusPlus", "DepthUNet", "EpsilonDenoiser", "InParts", "Preconditioned",
-           "TokenDenoiser", "TokenTransformer", "UNet", "bypassed", "clothes_classifier", "solve_width"]
+__all__ = ["MLP", "AttentionUNet", "Classifier", "Committee", "DdpmPlusPlus", "DepthUNet", "EpsilonDenoiser", "InParts",
+           "Preconditioned", "TokenDenoiser", "TokenTransformer", "UNet", "bypassed", "clothes_classifier", "solve_width",
+           "tops_and_trousers"]

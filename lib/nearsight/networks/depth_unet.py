@@ -36,27 +36,29 @@ class DepthUNet(nn.Module):
 
     A block and a convolution of stride 2 a level going down; two blocks in `mid`; the nearest neighbor, the
     concatenated skip and a block a level coming up. The last convolution starts at zero. The receptive field is
-    18 * 2^depth - 5 pixels, so on 16-pixel images depth goes with width of view; `context` is the control for that: it
-    lets a shallow network see the means of the whole image.
+    18 * 2^depth - 5 pixels, so on 16-pixel images depth goes with width of view; there are two controls for that. `context`
+    lets a shallow network see the means of the whole image; without `halving` the blocks are as many, at stride 1, and the
+    receptive field is 13 + 10 depth pixels.
 
-    x [B, 1, H, W] with sides divisible by 2^depth, c_noise [B]; the result has x's shape. Raises ValueError otherwise.
+    x [B, 1, H, W], c_noise [B]; the result has x's shape. Raises ValueError for sides that cannot be halved so often.
     Parameters: 6273 + 293 c + 36 c^2 + depth (56 c^2 + 276 c), with context 2 (c^2 + c) more; c is a multiple of 4.
     """
 
-    def __init__(self, depth: int, channels: int, context: bool = False):
+    def __init__(self, depth: int, channels: int, context: bool = False, halving: bool = True):
         super().__init__()
         depth, channels = checks.count(depth, "depth", at_least=0), channel_count(channels, GROUPS)
-        context = checks.flag(context, "context")
+        context, halving = checks.flag(context, "context"), checks.flag(halving, "halving")
+        self.stride = 2 if halving else 1
         self.noise = NoiseEmbedding(16, EMBEDDING)
         self.stem = nn.Conv2d(1, channels, 3, padding=1)
         self.down = nn.ModuleList(Block(channels, channels, EMBEDDING, GROUPS) for _ in range(depth))
-        self.halve = nn.ModuleList(nn.Conv2d(channels, channels, 3, stride=2, padding=1) for _ in range(depth))
+        self.halve = nn.ModuleList(nn.Conv2d(channels, channels, 3, self.stride, 1) for _ in range(depth))
         self.mid = Mid(channels, context)
         self.up = nn.ModuleList(Block(2 * channels, channels, EMBEDDING, GROUPS) for _ in range(depth))
         self.norm, self.last = nn.GroupNorm(GROUPS, channels), zeroed(nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
-        check_images(x, len(self.down))
+        check_images(x, len(self.down) if self.stride == 2 else 0)
         check_raw(self, x, c_noise)
         embedding = silu(self.noise(c_noise))
         h, skips = self.stem(x), []
@@ -65,7 +67,7 @@ class DepthUNet(nn.Module):
             h = halve(skips[-1])
         h = self.mid(h, embedding)
         for block in self.up:
-            h = interpolate(h, scale_factor=2, mode="nearest")
+            h = interpolate(h, scale_factor=self.stride, mode="nearest")
             h = block(torch.cat([h, skips.pop()], dim=1), embedding)
         return self.last(silu(self.norm(h)))
 

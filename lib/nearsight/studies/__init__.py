@@ -3,6 +3,7 @@
 from nearsight.records.runs import Run
 from nearsight.studies import (
     cifar_network,
+    depth,
     gaussian_delta,
     gaussian_networks,
     hierarchy,
@@ -20,7 +21,7 @@ from nearsight.studies import (
 )
 
 MODULES = (gaussian_delta, gaussian_networks, hierarchy, images, image_moments, recorded_weights, image_windows, image_paths,
-           image_fields, image_guidance, photographs, cifar_network, miniature, random_rings, ring_networks)
+           image_fields, image_guidance, photographs, cifar_network, depth, miniature, random_rings, ring_networks)
 
 
 def runs() -> list[Run]:

@@ -1,4 +1,4 @@
-"""Class shares among samples: corrected for the classifier's errors, and compared between two samplers."""
+"""Shares of a class among samples: corrected for the errors of a classifier, and compared between two samplers."""
 
 from __future__ import annotations
 
