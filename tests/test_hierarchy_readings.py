@@ -46,7 +46,8 @@ class Memory:
         self.denoiser, self.doubt = EmpiricalDenoiser(one_hot(strings, 6).double()), doubt
 
     def log_probabilities(self, x, sigma):
-        return torch.lerp(self.denoiser(x.double(), sigma), torch.tensor(1 / 6, dtype=torch.float64), self.doubt).log().float()
+        sure = self.denoiser(x.double(), sigma)
+        return ((1 - self.doubt) * sure + self.doubt / 6).log().float()
 
 
 def models(step):
@@ -129,7 +130,8 @@ def test_clocks_strike_where_curves_are_least(family, fresh, ground):
     laws = hierarchy_readings.distance_law(CONFIG.grammar, blocks_of(CONFIG))
     _, divergences = hierarchy_readings.nearness(family, laws)
     found = hierarchy_readings.clocks(family, fresh, divergences, torch.Generator().manual_seed(0))
-    assert {"level 0", "level 1", "level 2", "novel", "raw", "entropy", "split", "split/raw", "excess", "nearest"} == set(found)
+    assert set(found) == {"level 0", "level 1", "level 2", "novel", "raw", "entropy", "split", "split/raw", "excess",
+                          "nearest"}
     assert all((clock.step, clock.low, clock.high) == (2, 2, 2) for clock in found.values())  # memories are far from all
     assert found["split"].before(found["level 0"]) == 0 and found["split"].first
 
