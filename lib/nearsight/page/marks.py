@@ -39,6 +39,13 @@ def moment(axes: Axes, step: float, low: float, high: float, color: str, label: 
                   color=color, va="top", fontsize=8.5)
 
 
+def step_axis(axes: Axes, ticks: Sequence[int] = (20, 100, 500, 2000, 8000), label: str = "training step") -> None:
+    """Make x a logarithmic axis of training steps, with whole numbers at `ticks`."""
+    axes.set(xscale="log", xlabel=label)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
 def quartiles(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The median and the quartiles of values [R, ...], each [...]: what to show where a mean may be infinite."""
     low, middle, high = (values.quantile(share, dim=0) for share in (0.25, 0.5, 0.75))
