@@ -75,6 +75,13 @@ def test_insets_and_color_bars_are_looked_at():
     assert len(faults(figure)) == 2
 
 
+def test_a_second_scale_along_an_edge_is_no_axes():
+    figure, axes = plt.subplots()
+    axes.plot([1, 2])
+    axes.secondary_xaxis("top")
+    assert faults(figure) == []
+
+
 def test_small_text_is_named_with_its_size():
     figure, axes = plt.subplots()
     axes.plot([1, 2])

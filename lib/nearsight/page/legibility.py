@@ -40,9 +40,9 @@ def illegible(figure: Figure) -> list[str]:
 
 
 def _axes(several: list[Axes]) -> Iterator[Axes]:
-    """Yield the axes that are seen, and the insets within them."""
+    """Yield the axes that are seen, and the insets within them; a second scale along an edge is none."""
     for each in several:
-        if each.get_visible() and each.axison:
+        if isinstance(each, Axes) and each.get_visible() and each.axison:
             yield each
             yield from _axes(each.child_axes)
 

@@ -1,4 +1,4 @@
-"""Marks that the figures of several chapters share: an axis of n/d, and middle values with bars."""
+"""Marks that the figures of several chapters share: an axis of n/d, moments of a training, and middle values with bars."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ def dots(axes: Axes, x: Tensor | Sequence[float], values: Sequence[Tensor], colo
     middle, low, high = values
     reach = [(middle - low).clamp(min=0), (high - middle).clamp(min=0)]  # Wilson's bounds may round past the share
     axes.errorbar(x, middle, reach, **{"fmt": "o", "color": color, "ms": 3.5, "lw": 1, **style})
+
+
+def moment(axes: Axes, step: float, low: float, high: float, color: str, label: str = "", height: float = 1.0) -> None:
+    """Mark a moment on a horizontal axis: a dashed line at `step`, its interval low..high as a band, and its name, at
+    `height` in parts of the axes."""
+    axes.axvspan(low, high, color=color, alpha=0.12, lw=0)
+    axes.axvline(step, color=color, lw=1, ls="--")
+    axes.annotate(label, (step, height), (3, -2), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                  color=color, va="top", fontsize=8.5)
+
+
+def step_axis(axes: Axes, ticks: Sequence[int] = (20, 100, 500, 2000, 8000), label: str = "training step") -> None:
+    """Make x a logarithmic axis of training steps, with whole numbers at `ticks`."""
+    axes.set(xscale="log", xlabel=label)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
 
 
 def quartiles(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
