@@ -438,6 +438,16 @@ for t in TIMES:
             line += f"  {f'{each.step:,} [{each.low:,}, {each.high:,}]':{width}}"
     print(line.rstrip())
 
+# %% tags=["remove-cell"]
+surest = min(each["split"].before(each["test"]) for each in at_noise.values())
+assert surest > 0.95
+for family in crossed.values():
+    for place, t in enumerate(TIMES):
+        beyond = excess(family, fresh, place)
+        since = family.steps >= (100 if t == 75 else 363)
+        assert (beyond.value - 2 * beyond.error)[since].min() > 0
+glue(surest=surest)
+
 # %% [markdown]
 # The split strikes before the test loss at each of the five noise levels, in at least
 # {glue:text}`surest:.3f` of the resamples. The excess is of the same kind at all of
