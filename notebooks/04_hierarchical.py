@@ -398,6 +398,7 @@ for family in (few, more):
 CLOCKS = {"split": ("split", "#9A6A00"), "nearest": ("nearest", "#7B3294"),
           "level 0": ("test", LOSS)}
 LEVELS = ["#041f4a", "#2171b5", "#6baed6", "#9ecae1"]
+LABELED = ((-1, (4, 7)), (-1, (4, -3)), (8, (0, -9)), (-1, (4, 5)))  # where, by level
 
 
 def show_clocks(axes, family, names=("split", "level 0"), height=1.0):
@@ -419,8 +420,7 @@ for (upper, lower), (name, family) in zip(grid.T, list(families.items())[:2]):
     for level, color in reversed(list(enumerate(LEVELS))):
         middle, low, high = over_blocks(family.distance(level), family.labels)
         text = rf"$\mathrm{{KL}}_{level}$"
-        curve(upper, family.steps, middle, text, color, low, high,
-              offset=(4, {0: 5, 1: -4}.get(level, 0)))
+        curve(upper, family.steps, middle, text, color, low, high, *LABELED[level])
     upper.plot(fresh.steps, over_blocks(fresh.distance(0), fresh.labels)[0],
                color=THEORY, lw=1, ls=":")
     upper.axhline(counted[family][0], color=NEUTRAL, lw=1, ls="-.")

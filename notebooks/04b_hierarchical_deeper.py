@@ -75,6 +75,7 @@ torch.set_num_threads(1)  # small arrays: a second thread would mostly wait
 generator = torch.Generator().manual_seed(4)  # all randomness of this page
 grammar, sigma_at = Grammar.random(), vp_sigmas().flip(0)  # sigma_at[t], t = 0 ... 500
 SHADES = ["#041f4a", "#2171b5", "#6baed6", "#9ecae1", "#c6dbef"]  # levels 0, 1, ...
+LABELED = ((-1, (4, 7)), (-1, (4, -3)), (8, (0, -9)), (-1, (4, 5)))  # where, by level
 
 # %% [markdown]
 # ## What is a scale worth?
@@ -367,7 +368,7 @@ for axes, (name, family) in zip(panels, crossed.items()):
         middle, low, high = over_blocks(family.distance(level, "distance/own"),
                                         family.labels)
         curve(axes, family.steps, middle, rf"$\mathrm{{KL}}_{level}$", SHADES[level],
-              low, high, offset=(4, {0: 5, 1: -4}.get(level, 0)))
+              low, high, *LABELED[level])
     for strings_of, line in (("split/own", "-"), ("split", ":")):
         estimate = split_classes(family, strings_of).both_difference
         text = "split" if line == "-" else ""
@@ -479,10 +480,10 @@ for (upper, lower), (name, family) in zip(grid.T, crossed.items()):
     for level, estimate in enumerate(bias):
         curve(upper, family.steps, estimate.value, f"bias$_{level}$", SHADES[level],
               estimate.value - 2 * estimate.error, estimate.value + 2 * estimate.error,
-              offset=(4, {0: 4, 1: -3, 2: -5}.get(level, 0)))
+              *LABELED[level])
     curve(upper, family.steps, variance.value, "$V$", HOLDOUT,
           variance.value - 2 * variance.error, variance.value + 2 * variance.error,
-          offset=(4, 4))
+          offset=(4, 14))
     without_block, _ = variance_and_bias(fresh)
     upper.plot(fresh.steps, without_block.value, color=THEORY, ls=":", lw=1)
     for place, color in enumerate(NOISES):
@@ -591,10 +592,12 @@ places = {"own": OWN_TIMES.index(150), "test": TIMES.index(150),
 figure, grid = plt.subplots(2, 2, figsize=(8.6, 5.6), sharex=True)
 for (upper, lower), (name, family) in zip(grid.T, crossed.items()):
     for part, axes in enumerate((upper, lower)):
-        for where, color in (("own", TRAIN), ("test", HOLDOUT), ("novel", "#E69F00")):
+        for where, color, aside in (("own", TRAIN, 0), ("test", HOLDOUT, 6),
+                                    ("novel", "#E69F00", -6)):
             values = beyond_exact(family, where, places[where], part)
             middle, low, high = over_blocks(values, family.labels)
-            curve(axes, family.steps, middle, where if part else "", color, low, high)
+            curve(axes, family.steps, middle, where if part else "", color, low, high,
+                  offset=(4, aside))
         step_axis(axes, label="training step" if part else "")
     upper.set(yscale="log", title=f"$n = {name}$")
     lower.set_yscale("symlog", linthresh=0.01)
