@@ -783,7 +783,8 @@ logs = []
 for block, seed in labels:  # yours: ln of the probabilities of the network [N, L, q]
     learner = grammar.counted(blocks[block][seed * 100:])
     logs.append(learner.denoiser().log_probabilities(x, 0.7))
-print(split_divergence(pair_divergences(torch.stack(logs)), labels))
+found = split_divergence(pair_divergences(torch.stack(logs)), labels)
+print(*f"{found}".split(", "), sep="\n")
 
 # %% [markdown]
 # ## Exercises
