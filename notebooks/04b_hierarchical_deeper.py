@@ -774,9 +774,8 @@ from nearsight.tree import Grammar
 
 generator = torch.Generator().manual_seed(0)
 grammar = Grammar.random(depth=3)
-tape = grammar.sample(1200, generator)
-order = torch.randperm(len(tape), generator=generator)  # blocks at random
-blocks = tape[order].unflatten(0, (4, 300))
+tape = grammar.sample(1200, generator)  # to be cut into blocks at random
+blocks = tape[torch.randperm(1200, generator=generator)].unflatten(0, (4, 300))
 labels = [(block, seed) for block in range(4) for seed in range(2)]
 x = torch.randn(500, 8, 6, generator=generator)  # yours: noisy inputs of held-out data
 logs = []
