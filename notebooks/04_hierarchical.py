@@ -60,8 +60,8 @@ from nearsight.page import (
     use_style,
 )
 from nearsight.studies import find
-from nearsight.studies.hierarchy import blocks_of
-from nearsight.studies.hierarchy_measures import TIMES, TURNS
+from nearsight.studies.hierarchy import blocks_of, untrained
+from nearsight.studies.hierarchy_measures import TIMES
 from nearsight.studies.hierarchy_readings import (
     Family,
     clocks,
@@ -77,6 +77,7 @@ from nearsight.studies.hierarchy_readings import (
     preference,
     split_classes,
 )
+from nearsight.studies.hierarchy_samples import TURNS
 from nearsight.tree import Grammar
 from torch.nn.functional import one_hot
 
@@ -267,10 +268,10 @@ lost_3 = torch.stack([losses(shallow, noisy(few_generations, t), sigma_at[t])
 
 # %% [markdown]
 # Networks were trained on strings of three generations, 8 places: small transformers
-# with 104,006 parameters that see a noisy string and its $t$, trained as published by
-# the cross-entropy of the clean tokens. On record are networks on six disjoint blocks
-# of $n = 300$ and of 500 strings, with two seeds on each, and four that never see a
-# string twice, with averaged weights, on test strings of their own, and at
+# with {glue:text}`parameters:,` parameters that see a noisy string and its $t$, trained
+# as published by the cross-entropy of the clean tokens. On record are networks on six
+# disjoint blocks of $n = 300$ and of 500 strings, with two seeds on each, and four that
+# never see a string twice, with averaged weights, on test strings of their own, and at
 # $t/500 = 0.15$ unless said otherwise.
 
 # %%
@@ -280,14 +281,13 @@ kept = [records.load(run) for run in runs]
 few, more, fresh = (Family(record.results, run.config)
                     for record, run in zip(kept, runs))
 families = {"$n = 300$": few, "$n = 500$": more, "fresh strings": fresh}
-training = blocks_of(more.config)  # strings [6, 500, 8]; of smaller blocks the first
 laws = {family: distance_law(shallow, blocks_of(family.config))
         for family in (few, more)}
 drift = {family: nearness(family, laws[family]) for family in laws}
 struck = {family: clocks(family, fresh, drift[family][1], generator)
           for family in (few, more)}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What is lost by not knowing the upper scales, against noise (bands: 95 % intervals). Each scale matters in a window of noise. Left: the published grammar. Right: that of the networks; dotted, these at their least test loss, fresh ones in the end.", "name": "fig-levels"}, "image": {"alt": "Two panels of divergence against t/500 from 0 to 0.5, noise level above. Curves of BP1 to BP4 and rounding rise from near zero at 0.05 to peaks between 0.12 and 0.16 and fall again, the coarser the reader the higher. Dotted curves of networks lie between BP2 and BP3.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What is lost by not knowing the upper scales, against noise (bands: 95 % intervals). Each scale matters in a window of noise. Left: the published grammar. Right: that of the networks; dotted, these at their least test loss, fresh ones in the end.", "name": "fig-levels"}, "image": {"alt": "Two panels of divergence against t/500 from 0 to 0.5, noise level above. Curves of BP1 to BP4 and rounding rise from near zero at 0.05 to peaks between 0.12 and 0.16 and fall again, the coarser the reader the higher. Dotted curves of networks of blocks lie between BP2 and BP3, that of fresh strings is near BP2.", "width": "100%"}}
 SHADES = ["#041f4a", "#2171b5", "#6baed6", "#9ecae1"]  # BP_1, BP_2, ... and distances
 LOOK = {"$n = 300$": HOLDOUT, "$n = 500$": "#009E73", "fresh strings": THEORY}
 
@@ -324,18 +324,21 @@ for at, (name, color) in zip((0.2, 0.3, 0.4), LOOK.items()):
     right_panel.text(at, 6, name, color=color, fontsize=9, va="center")
 
 # %% tags=["remove-input"]
+open_at = times[lost.mean(1)[:, 0] > lost.mean(1)[:, 0].max() / 10] / 500
 peak, peak_3 = (times[values.mean(1).argmax(0)] / 500 for values in (lost, lost_3))
 top_3 = lost_3.mean(1).amax(0)
 assert 0.1 <= peak[0] <= 0.13 and 0.14 <= peak[3] <= 0.16
 assert (lost.mean(1)[4:].diff(dim=1) > 0).all()
-glue(peak_1=peak[0], peak_4=peak[3], height_1=lost.mean(1).amax(0)[0],
-     first=top_3[0], second=top_3[1], third=top_3[2],
+glue(parameters=sum(each.numel() for each in untrained(few.config).parameters()),
+     opens=open_at[0], closes=open_at[-1], peak_1=peak[0], peak_4=peak[3],
+     second=top_3[1], third=top_3[2],
      best_few=at_best["$n = 300$"], best_more=at_best["$n = 500$"],
      best_fresh=at_best["fresh strings"])
 
 # %% [markdown]
-# The top of the tree matters between 0.06 and 0.25 on this clock; its bump, that of
-# $\mathrm{BP}_1$, is highest at {glue:text}`peak_1:.2f`, that of $\mathrm{BP}_4$ at
+# The top of the tree matters between {glue:text}`opens:.2f` and {glue:text}`closes:.2f`
+# on this clock, where $\mathrm{BP}_1$ loses over a tenth of its most; its bump is
+# highest at {glue:text}`peak_1:.2f`, that of $\mathrm{BP}_4$ at
 # {glue:text}`peak_4:.2f`. With less noise rounding is all there is to do, with more
 # nothing but frequencies is left.
 #
@@ -398,7 +401,6 @@ for family in (few, more):
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Above: distance of networks to each oracle. Below: divergence of networks of other block and other seed. Both on test strings; dotted: networks of fresh strings; dash-dotted: counting learners. The split is least long before the test loss. Bands: 95 %.", "name": "fig-approach"}, "image": {"alt": "Four panels against training steps for n = 300 and 500. The distance to BP3 is least near step 400, that to BP2 near 2,000, that to BP0 last. The divergence of networks falls to a plateau near step 400, rises, dips once more, and grows; that of networks of fresh strings stays below.", "width": "100%"}}
 CLOCKS = {"split": ("split", "#9A6A00"), "nearest": ("nearest", "#7B3294"),
           "level 0": ("test", LOSS)}
-LEVELS = ["#041f4a", "#2171b5", "#6baed6", "#9ecae1"]
 LABELED = ((-1, (4, 7)), (-1, (4, -3)), (8, (0, -9)), (-1, (4, 5)))  # where, by level
 
 
@@ -418,7 +420,7 @@ def show_estimate(axes, steps, estimate, label, color, **line):
 
 figure, grid = plt.subplots(2, 2, figsize=(8.6, 6.2), sharex=True, sharey="row")
 for (upper, lower), (name, family) in zip(grid.T, list(families.items())[:2]):
-    for level, color in reversed(list(enumerate(LEVELS))):
+    for level, color in reversed(list(enumerate(SHADES))):
         middle, low, high = over_blocks(family.distance(level), family.labels)
         text = rf"$\mathrm{{KL}}_{level}$"
         curve(upper, family.steps, middle, text, color, low, high, *LABELED[level])
@@ -481,7 +483,7 @@ for name, family in (("few", few), ("more", more)):
 alone = fresh_split(fresh)
 glue(alone_least=alone.value.min(), alone_end=alone.value[-1],
      alone_step=fresh.steps[alone.value.argmin()], counted_few=counted[few][0],
-     counted_more=counted[more][0], counted_split=counted[few][1])
+     counted_split=counted[few][1])
 
 # %% [markdown]
 # *One scale is learned, and little more.* Networks first approach $\mathrm{BP}_3$, then
@@ -645,7 +647,8 @@ for name, family in (("few", few), ("more", more)):
     known = parts(family, "own", 0).mean(1)
     glue(**{f"{name}_own_split": value_at(own, family, split_step),
             f"{name}_own_test": value_at(own, family, test_step),
-            f"{name}_own_end": own[-1], f"{name}_test_leaning": test.abs().max(),
+            f"{name}_own_end": own[-1], "tests": family.config.counts.uniform,
+            f"{name}_test_leaning": test.abs().max(),
             f"{name}_counting_leans": counting_leans[family].mean()})
     assert value_at(known, family, test_step) < value_at(known, family, split_step)
     assert value_at(own, family, test_step) < value_at(own, family, split_step)
@@ -665,7 +668,7 @@ for name, family in (("few", few), ("more", more)):
 # Whoever learns from a block leans, counting learners as well. A network leans several
 # times as much, and in good part before the split clock, while it learns which tokens
 # are frequent. (On test strings the second part is at most
-# {glue:text}`few_test_leaning:.4f` away from 0, by the chance of the 8,000 strings that
+# {glue:text}`few_test_leaning:.4f` away from 0, by the chance of the {glue:text}`tests:,` strings that
 # all networks share.)
 #
 # ## Samples drift
@@ -695,7 +698,7 @@ for family in laws:
     counting_prefers[family] = string_preference(drawn_by, blocks_of(family.config),
                                                  generator, relabelings=100)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Samples and the own block, from step 363 on. Left and middle: distances to the nearest string, compared with the exact law of fresh strings. Right: preference, with the spread of deals about it. Dashed: least test loss.", "name": "fig-drift"}, "image": {"alt": "Three panels against training steps. The mean shift of distances falls from 0.8 towards zero, below it for n = 300; the divergence falls and levels off; the preference for the own block rises above one half, further for n = 300, while that of counting learners stays at one half.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left, middle: distances of samples to the nearest string, compared with the exact law of fresh strings. Right: preference for the own block (bands: deals), above ½ before samples are near. Dashed: least test loss.", "name": "fig-drift"}, "image": {"alt": "Three panels against training steps. The mean shift of distances falls from 0.8 towards zero, below it for n = 300; the divergence falls and levels off; the preference for the own block rises above one half, further for n = 300, while that of counting learners stays at one half.", "width": "100%"}}
 drift[fresh] = nearness(fresh, laws[more])
 figure, panels = plt.subplots(1, 3, figsize=(8.6, 3.9))
 for (name, color), family in zip(LOOK.items(), (few, more, fresh)):
@@ -745,8 +748,7 @@ for name, family in (("few", few), ("more", more)):
             f"{name}_before": struck[family]["nearest"].before(test_clock)})
     assert all(each.deal.p_value < 1 / 200 for each in preferred[family])
     assert counting_prefers[family].preference - 0.5 < (at_test.preference - 0.5) / 4
-glue(shift_alone=drift[fresh][0].mean(1)[-1], apart_alone=drift[fresh][1].mean(1)[-1],
-     asked_first=asked[few][0])
+glue(asked_first=asked[few][0])
 
 # %% [markdown]
 # *Samples lean, and early.* At every checkpoint they prefer their own block more than
@@ -809,7 +811,7 @@ for name, family in list(families.items())[:2]:
         text = {**{key: value[0] for key, value in CLOCKS.items()}, "end": "end"}[clock]
         print(f"{name[1:-1]:8}{text:8}" + "   ".join(cells))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left and middle: what averaging weights and committees of two buy, and what fresh strings would. Right: tokens that return when strings are noised and brought back, as a ratio to the exact chain, at the test clock: the own block returns better.", "name": "fig-price"}, "image": {"alt": "Three panels. Distance to BP0 and share of samples in the language against training steps for averaged weights, raw weights and committees of two; committees are best. Ratios of returned tokens against t/500 fall below one from 0.08 on, less for strings of the own block.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: averaged weights and committees of two come nearer, fresh strings most. Middle: shares in the language hardly differ. Right: tokens that return from U-turns, as a ratio to the exact chain: the own block returns better.", "name": "fig-price"}, "image": {"alt": "Three panels. Distance to BP0 and share of samples in the language against training steps for averaged weights, raw weights and committees of two; committees are best. Ratios of returned tokens against t/500 fall below one from 0.08 on, less for strings of the own block.", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(8.6, 3.9))
 KINDS = {"averaged": dict(lw=1.8), "raw": dict(lw=0.7),
          "committee": dict(lw=1.3, ls="--")}

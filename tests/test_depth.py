@@ -14,7 +14,9 @@ from nearsight.records.runs import Work
 from nearsight.studies import depth, depth_data, depth_measures, find, runs
 from nearsight.studies.depth import DepthNetwork, depth_network, recorded_network, untrained
 from nearsight.studies.depth_data import TAIL, cut, drawn, grouped, last, posterior, prepared, taught, twin
-from nearsight.studies.depth_measures import Counts, attractors, draw, in_batches, jacobians, measure, said, told
+from nearsight.studies.depth_measures import Counts, attractors, draw, jacobians, measure
+from nearsight.studies.depth_readouts import said, told
+from nearsight.studies.image_measures import in_batches
 from nearsight.training import train, train_classifier
 from PIL import Image
 

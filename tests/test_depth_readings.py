@@ -7,7 +7,6 @@ import torch
 from nearsight.measures import mean_interval
 from nearsight.shares import flips
 from nearsight.studies.depth_data import prepared
-from nearsight.studies.depth_measures import Said
 from nearsight.studies.depth_readings import (
     Fit,
     at_loss,
@@ -23,6 +22,7 @@ from nearsight.studies.depth_readings import (
     rates,
     unmixed,
 )
+from nearsight.studies.depth_readouts import Said
 from scipy.stats import linregress
 
 CELLS = ((0, 0), (1, 0), (2, 0), (0, 1))

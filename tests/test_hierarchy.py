@@ -21,21 +21,8 @@ from nearsight.studies.hierarchy import (
     trainer,
     untrained,
 )
-from nearsight.studies.hierarchy_measures import (
-    CLOCK,
-    HEADLINE,
-    TIMES,
-    Counts,
-    draw,
-    measure_own,
-    measure_samples,
-    measure_tests,
-    measure_turns,
-    packed,
-    predictions,
-    turned,
-    unpacked,
-)
+from nearsight.studies.hierarchy_measures import CLOCK, HEADLINE, TIMES, Counts, measure_own, measure_tests, predictions
+from nearsight.studies.hierarchy_samples import draw, measure_samples, measure_turns, packed, turned, unpacked
 from nearsight.training.loop import in_step
 from torch.nn.functional import one_hot
 
@@ -116,7 +103,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(run, results, tmp_path, m
 
 
 def expected_bytes(config):
-    """The tables in the docstrings of `hierarchy_measures`."""
+    """The tables in the docstrings of `hierarchy_measures` and `hierarchy_samples`."""
     members, made, levels, times = len(config.members), len(config.sampled), config.depth + 1, len(TIMES)
     losses = 2 * 2 * (times + 1) * (members + 1)
     numbers = (members + (times + 2) * members * levels + (times + 3) * members**2 + members * config.depth + losses

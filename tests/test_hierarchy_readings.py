@@ -12,15 +12,9 @@ from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
 from nearsight.studies import find, hierarchy_readings
 from nearsight.studies.hierarchy import blocks_of, ground_of
-from nearsight.studies.hierarchy_measures import (
-    HEADLINE,
-    Counts,
-    measure_own,
-    measure_samples,
-    measure_tests,
-    predictions,
-)
+from nearsight.studies.hierarchy_measures import HEADLINE, Counts, measure_own, measure_tests, predictions
 from nearsight.studies.hierarchy_readings import Family
+from nearsight.studies.hierarchy_samples import measure_samples
 from torch.nn.functional import one_hot
 
 STEPS, BLOCKS, SIZE = (2, 60), 3, 64

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +18,17 @@ from torch import Tensor, nn
 from nearsight.denoisers.compose import Denoiser
 from nearsight.measures.features import frechet
 from nearsight.measures.gaps import point_errors
-from nearsight.measures.proximity import memorized_fraction, nearest
+from nearsight.measures.proximity import nearest
 from nearsight.networks.depth_unet import bypassed
 from nearsight.noise import edm_sigmas
 from nearsight.randomness import stream
 from nearsight.sampling import sample
 from nearsight.shares.settling import settle
 from nearsight.studies.depth_data import STUDY, Ground
+from nearsight.studies.depth_readouts import said, told
+from nearsight.studies.image_measures import in_batches
 from nearsight.training.objectives import LogNormal, training_loss
 
-UNSURE = 0.9  # a sample whose likeliest class is less probable is neither
 DECIDED = (1.0, 5.0)  # noise levels between which the class is decided
 SIGMAS = 0.02 * 1000 ** torch.linspace(0, 1, 12, dtype=torch.float64)  # .02 ... 20, of the error curves
 PROBED = (0.5, 1.5, 4.0)  # noise levels of the probes
@@ -56,17 +56,6 @@ class Counts:
     settled: int = 8
     bypassed: int = 0
     weights: int = 0
-
-
-class Said(NamedTuple):
-    """What is said of samples [m]: the likeliest class and that of the nearest training image, int64; and whether they are
-    neither class by the first readout, memorized, nearer to the own block than to the held-out one."""
-
-    likeliest: Tensor
-    nearest: Tensor
-    neither: Tensor
-    memorized: Tensor
-    own: Tensor
 
 
 @torch.no_grad()
@@ -108,24 +97,6 @@ def draw(denoiser: Denoiser, ground: Ground, sampler: int, count: int) -> Tensor
     shape, grid = (count, *ground.trained.shape[1:]), edm_sigmas(sampler)
     latents = grid[0].float() * torch.randn(shape, generator=stream(STUDY, 0))
     return sample(denoiser, latents.to(ground.trained.device), grid)
-
-
-def said(samples: Tensor, ground: Ground) -> Tensor:
-    """All of `Said` in one number a sample, so that it is one thing, right or not: [m] int16, read by `told`."""
-    probabilities = torch.cat([ground.classify(batch) for batch in samples.split(_BATCH)])
-    near = nearest(samples, ground.trained)
-    memorized = memorized_fraction(samples, ground.trained).ratios < 1 / 3
-    own = near.distance[:, 0] < nearest(samples, ground.held).distance[:, 0]
-    flags = (probabilities.amax(1) < UNSURE) + 2 * memorized + 4 * own
-    classes = ground.classes
-    return (probabilities.argmax(1) + classes * ground.kinds[near.index[:, 0]] + classes**2 * flags).short()
-
-
-def told(codes: Tensor, classes: int) -> Said:
-    """The numbers of `said`, taken apart."""
-    codes = codes.long()
-    flags = codes // classes**2
-    return Said(codes % classes, codes // classes % classes, *((flags >> bit & 1).bool() for bit in range(3)))
 
 
 def losses(denoiser: Denoiser, ground: Ground, draws: int) -> Tensor:
@@ -219,16 +190,6 @@ def bypasses(network: nn.Module, ground: Ground, sampler: int, count: int) -> Te
         shares = [(words.likeliest == 1), (words.nearest == 1), words.neither, words.memorized]
         found.append(torch.stack([*(each.float().mean() for each in shares), apart(samples, ground)]))
     return torch.stack(found).view(2, len(WINDOWS), len(GAINS), -1)
-
-
-def in_batches(denoiser: Denoiser) -> Denoiser:
-    """The denoiser (x, sigma), sigma a number or [B], a batch at a time."""
-    def denoise(x: Tensor, sigma: float | Tensor) -> Tensor:
-        batches = x.split(_BATCH)
-        levels = sigma.split(_BATCH) if isinstance(sigma, Tensor) else [sigma] * len(batches)
-        return torch.cat([denoiser(*batch) for batch in zip(batches, levels)])
-
-    return denoise
 
 
 def _gain(least: float, high: float, low: float) -> Callable[[float], float]:

@@ -21,7 +21,7 @@ from nearsight.measures.proximity import nearest
 from nearsight.records.computing import Results
 from nearsight.shares.corrections import CorrectedShare, corrected
 from nearsight.studies.depth_data import Ground
-from nearsight.studies.depth_measures import Said, told
+from nearsight.studies.depth_readouts import Said, told
 
 READOUTS = ("likeliest", "nearest")  # the forced choice of the classifier, and the class of the nearest training image
 DOUBTFUL = 0.15  # with more samples than this that are neither, the readout decides and no verdict is given

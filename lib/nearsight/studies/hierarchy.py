@@ -2,7 +2,8 @@
 
 A run holds all networks of one size of block, brought from checkpoint to checkpoint together, since what is asked is how
 they differ; each keeps its own checkpoints, and a run that was killed goes on. The controls are networks, too: other first
-weights, other draws, strings that are drawn anew at every step. What is measured is said in `hierarchy_measures`.
+weights, other draws, strings that are drawn anew at every step. What is measured is said in `hierarchy_measures` and, of
+what the networks make, in `hierarchy_samples`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ from nearsight.studies.hierarchy_measures import (
     Ground,
     distances,
     measure_own,
-    measure_samples,
     measure_tests,
-    measure_turns,
     predictions,
     prepare,
 )
+from nearsight.studies.hierarchy_samples import measure_samples, measure_turns
 from nearsight.training.loop import Snapshot, Trainer, in_step
 from nearsight.training.objectives import VpClock
 from nearsight.training.recipe import Training, log_steps
@@ -132,8 +132,9 @@ class GrammarNetworks:
 
 
 def grammar_networks(config: GrammarNetworks, work: Work = Work()) -> Iterator[Stage]:
-    """Train the networks; yield at each checkpoint what `hierarchy_measures` finds, and their mean training `loss` [M]
-    since the last one. Averaged weights, but for those that say `raw`. Samples are made at the steps `sampled_at`.
+    """Train the networks; yield at each checkpoint what `hierarchy_measures` and `hierarchy_samples` find, and their mean
+    training `loss` [M] since the last one. Averaged weights, but for those that say `raw`. Samples are made at the steps
+    `sampled_at`.
 
         distance/raw [M, depth + 1], split/raw [M, M]    as `measure_tests` says, of raw weights at t = 75
 

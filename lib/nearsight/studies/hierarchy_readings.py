@@ -19,7 +19,8 @@ from nearsight.measures.splits import SplitVariance
 from nearsight.measures.strings import neighbor_divergence, string_distance, string_preference
 from nearsight.records.computing import Results
 from nearsight.studies.hierarchy import GrammarNetworks, blocks_of
-from nearsight.studies.hierarchy_measures import HEADLINE, unpacked
+from nearsight.studies.hierarchy_measures import HEADLINE
+from nearsight.studies.hierarchy_samples import unpacked
 from nearsight.tree.grammar import Grammar
 
 
