@@ -85,6 +85,7 @@ def own_other_curve(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: 
 
 def _owned(samples: Tensor, pool: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """How many samples each image of the pool owns on average, [H, 2n], where 2h of them are kept for each of H sizes h."""
+    checks.same_event(samples, pool, "samples", "the images")
     weights = torch.stack([_rank_weights(2 * size, len(pool)) for size in sizes]).to(samples.device)
     up_to = pad(weights.cumsum(1), (1, 0))  # the weight of all ranks before each
     owned = torch.zeros_like(weights)
