@@ -158,7 +158,7 @@ def test_cosines_are_those_of_what_the_denoisers_remove_within_the_directions(ma
             for block in (0, 1)]
     expected = torch.nn.functional.cosine_similarity(*kept).mean()
     assert float(found[0, 1, 1][1]) == pytest.approx(float(expected), abs=1e-4)
-    same = image_readings.probe_cosines(Networks({key: networks.results[0, 0] for key in networks.results}, SIZE), 0, noisy)
+    same = image_readings.probe_cosines(Networks(dict.fromkeys(networks.results, networks.results[0, 0]), SIZE), 0, noisy)
     assert all(torch.allclose(each, torch.ones(2, dtype=torch.float64)) for each in same.values())
 
 
