@@ -264,13 +264,14 @@ def at_step(place):
 PEAK = student.ppf(1 - 0.025 / len(steps), len(blocks) - 1)  # for 16 looks
 SINGLE = student.ppf(0.975, len(blocks) - 1)
 over_pairs = over_blocks(pair_preferences(family))
+print(f"{'loss on':12} least at   not told from it    least for single networks at")
 for (held, weights), each in flat.items():
     name = f"{'V' if held == 'stopping' else 'H'}, {('averaged', 'raw')[weights]}"
     own = [steps[int(values[:, weights].double().mean(1).argmin())]
            for values in family.curve(held).values()]
-    print(f"loss on {name:11} least at {at_step(each.index)}, not told from it "
-          f"{at_step(each.earliest)} to {at_step(each.latest)};"
-          f" networks {min(own):,} to {max(own):,}")
+    print(f"{name:12} {at_step(each.index):>8}   "
+          f"{f'{at_step(each.earliest)} to {at_step(each.latest)}':19} "
+          f"{min(own):,} to {max(own):,}")
 print(f"\n{'onset of preference':50} margin 0   margin 0.05")
 for name, preferences in (("all networks, joint deal", joint),
                           ("blocks 0 and 1, averaged weights", of_two["averaged"]),
@@ -526,16 +527,17 @@ named = [pair for axes in grid[:, 0]
 grid[1, 3].legend(*zip(*named), loc="center");
 
 # %% tags=["hide-input"]
-print("                V (times 10^4)                            error     common")
-print("sigma   step    data           seed           mixed       (times 10^4, V)")
+print("all times 10^4, on V")
+print(f"sigma   step  {'V_data':11}     {'V_seed':11}     {'V_mixed':11}     error"
+      "   common")
 for level in range(3):
     for place in (0, 9, least, len(steps) - 1):
         line = f"{PROBED[level]:.3f} {at_step(place):>6}"
         for part in PARTS:
             value, spread = (1e4 * PER_PIXEL * float(each[place])
                              for each in of_probes[level, "V"][part])
-            line += f"{value:8.2f} ± {SINGLE * spread:4.2f}"
-        print(line + f"{1e4 * PER_PIXEL * float(error[level][0][place]):11.1f}"
+            line += f"{value:8.2f} ± {SINGLE * spread:5.2f}"
+        print(line + f"{1e4 * PER_PIXEL * float(error[level][0][place]):9.1f}"
               f"{1e4 * PER_PIXEL * float(common[level].value[place]):9.1f}")
 
 # %% tags=["remove-cell"]
@@ -632,9 +634,9 @@ for level in range(3):
 # ## Do two networks part on training images first?
 #
 # The paper follows the cosine between two networks' noise predictions $(x - D)/\sigma$
-# and sees it fall on training images first. On record are predictions at the images of
-# blocks 0 and 1. One network of a pair has seen the image, or neither has: the same
-# images serve as their own control. Cosines are those within the 128 recorded
+# on training and on held-out images; one expects it to fall on training images first.
+# On record are predictions at images of blocks 0 and 1. One network of a pair has seen
+# the image, or neither has: the same images serve as their own control. Cosines are those within the 128 recorded
 # directions, which hold {glue:text}`held:.3f` of the variance. Most of a noise
 # prediction is the noise itself, which all predict; taking $c_\text{skip}\, x$ off
 # $D$ instead of $x$ leaves what the network adds.
@@ -718,9 +720,9 @@ glue(held=ground.basis.shares.sum(), within=torch.stack(inside).sum(),
 # %% [markdown]
 # They part on all images together, those of neither's block included. The difference
 # between seen and unseen ones is 0 within its interval in {glue:text}`within:.0f` of
-# {glue:text}`places:.0f` places, four blocks being few. So what the paper reads as
-# memory of training images is, here, for the larger part a parting everywhere. And at
-# the largest level predictions of noise agree, trivially.
+# {glue:text}`places:.0f` places, four blocks being few. So what looks like memory of
+# training images is, here, for the larger part a parting everywhere. And at the largest
+# level predictions of noise agree, trivially.
 #
 # ## Does the preference survive when kinds are matched?
 #
@@ -840,11 +842,10 @@ assert abs(own - by_exchange) < 1e-6 and abs(own - 0.5) > 0.01
 # | The two networks differ in data *and* seed: their distance mixes both, and its minimum is read as the onset. | A crossed layout, and its variances: {numref}`fig-components`. |
 # | No interval or test on any argmin. | Flat minima by a paired test, joint deals, the jackknife over blocks, and all drawn anew: the table of clocks. |
 # | No threshold says from where on a network is biased. | A margin of 0.05, stated beforehand, and 0 beside it. |
-# | Samples share latents and networks share blocks, but count as independent. | The unit is the block. |
+# | Samples share latents, so that they are no repetitions. | The unit of repetition is the block. |
 # | Evaluation images are centered with another mean than training images. | One constant for all. |
 # | The numbers of samples differ between text and scripts. | 1,024 of every network. |
 # | The ratio test takes $0/0$ for not memorized, and copies within the training set hide copies from it. | $d_1 = 0$ counts as memorized; all images of the pool differ. |
-# | Similarity is the evidence; no generator that only knows statistics stands beside it. | The moment ladder: {numref}`fig-spaces`. |
 #
 # Our choices differ too: photographs of clothes at 16 × 16 for faces, another loss, a
 # deterministic sampler, averaged weights. Agreement is claimed in direction and order,
@@ -855,7 +856,7 @@ assert abs(own - by_exchange) < 1e-6 and abs(own - 0.5) > 0.01
 #
 # | question | answer |
 # | --- | --- |
-# | Is this just seed noise? | {numref}`fig-components`: no; the dip is, the rise is not. |
+# | Is this just seed noise? | {numref}`fig-components`: the dip is for the greater part, the rise is not. |
 # | Is pixel distance meaningful? Could blur explain it? | {numref}`fig-spaces`: three spaces agree on the networks. |
 # | Is it memorization under another name? | By the ratio test nothing is memorized: {ref}`the record <image-record>`. How much is single images: the curve in {doc}`05_two_halves`. |
 # | Do averaged weights make the order? | {numref}`fig-averaging`: no. |
