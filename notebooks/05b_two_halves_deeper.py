@@ -63,11 +63,11 @@ from nearsight.randomness import stream
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
 from nearsight.studies import find
+from nearsight.studies.image_attacks import attacks
 from nearsight.studies.image_clocks import clocks
 from nearsight.studies.image_measures import COARSE, PROBED, STUDY, owner, owners
 from nearsight.studies.image_readings import (
     Networks,
-    attacks,
     frechet_to,
     held_losses,
     joint_preferences,
@@ -133,7 +133,7 @@ for index, (step, each) in enumerate(zip(steps, joint)):
 # %% tags=["hide-input"]
 ground, _ = prepared(find("images-512-b0-s0-laptop").config)
 coordinates = ground.basis(ground.reference)[:, :COARSE]
-found = attacks(family, len(blocks))
+found = attacks(family)
 apart = frechet_to(family, coordinates)
 ratios = {label: values.double() for label, values in family.curve("ratio").items()}
 PER_PIXEL = ground.basis.directions.shape[0] / ground.basis.directions.shape[1]
@@ -636,10 +636,10 @@ for level in range(3):
 # The paper follows the cosine between two networks' noise predictions $(x - D)/\sigma$
 # on training and on held-out images; one expects it to fall on training images first.
 # On record are predictions at images of blocks 0 and 1. One network of a pair has seen
-# the image, or neither has: the same images serve as their own control. Cosines are those within the 128 recorded
-# directions, which hold {glue:text}`held:.3f` of the variance. Most of a noise
-# prediction is the noise itself, which all predict; taking $c_\text{skip}\, x$ off
-# $D$ instead of $x$ leaves what the network adds.
+# the image, or neither has: the same images serve as their own control. Cosines are
+# those within the 128 recorded directions, which hold {glue:text}`held:.3f` of the
+# variance. Most of a noise prediction is the noise itself, which all predict; taking
+# $c_\text{skip}\, x$ off $D$ instead of $x$ leaves what the network adds.
 
 # %% tags=["hide-input"]
 origin = (ground.basis.directions @ ground.basis.mean).double()
