@@ -14,6 +14,7 @@ from nearsight.measures import (
     pair_cosine,
     proximity_bias,
     split_variance,
+    stratified_deal_test,
 )
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
@@ -120,6 +121,56 @@ def test_variances_are_those_of_the_probed_coordinates(made):
     expected = split_variance({label: array[1][:6, :32].double() for label, array in networks.at(1, "probes").items()})
     assert float(coarse[1].data_variance.value) == pytest.approx(float(expected.data_variance.value))
     assert len(coarse) == 2
+
+
+def test_the_cards_of_a_pair_are_those_that_are_dealt_for_its_samples(made, ground):
+    samples, networks = made
+    for index in range(2):
+        weights = image_readings.pair_weights(networks, (0, 2, 1), index)
+        expected = own_other(samples[0, 1][index], samples[2, 1][index], ground.blocks[0], ground.blocks[2])
+        deal = stratified_deal_test(weights, torch.zeros_like(weights), torch.arange(2 * SIZE) < SIZE)
+        assert 0.5 + deal.observed / (2 * COUNTS.samples) == pytest.approx(expected.preference, abs=1e-12)
+        assert deal.p_value == pytest.approx(expected.p_value, rel=1e-9)
+
+
+def at_the_probes(ground, level):
+    """Coordinates of the probed images without noise, and with the noise of the measurement."""
+    noise = torch.randn(ground.probed.shape, generator=image_measures.stream(image_measures.STUDY, 4))
+    noisy = ground.probed + image_measures.PROBED[level] * noise
+    return ground.basis(ground.probed).double(), ground.basis(noisy.float()).double()
+
+
+def test_the_error_at_the_probes_is_what_all_have_in_common_and_three_variances(made, ground):
+    _, networks = made
+    truth, _ = at_the_probes(ground, 1)
+    variances = list(image_readings.probe_variances(networks, 1, probes=slice(6)))
+    bias = image_readings.probe_bias(networks, 1, truth, slice(6))
+    # One block in three, one seed in two: the pairs that differ in both weigh every network alike.
+    error = torch.stack(list(image_readings.probe_errors(networks, 1, truth, probes=slice(6)).values())).mean(0)
+    total = torch.stack([each.data_variance.value + each.seed_variance.value + each.mixed_variance.value
+                         for each in variances])
+    assert torch.allclose(bias.value + total, error, rtol=1e-12)
+    denoiser = generators(ground, 2, 1)[0]
+    noise = torch.randn(ground.probed.shape, generator=image_measures.stream(image_measures.STUDY, 4))
+    denoised = denoiser(ground.probed + float(image_measures.PROBED[1]) * noise, float(image_measures.PROBED[1]))
+    expected = (ground.basis(denoised).double() - truth)[:6, 32:].square().mean()
+    found = image_readings.probe_errors(networks, 1, truth, slice(32, None), slice(6))[2, 1][0]
+    assert float(found) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_cosines_are_those_of_what_the_denoisers_remove_within_the_directions(made, ground):
+    _, networks = made
+    _, noisy = at_the_probes(ground, 0)
+    found = image_readings.probe_cosines(networks, 0, noisy, slice(6))
+    noise = torch.randn(ground.probed.shape, generator=image_measures.stream(image_measures.STUDY, 4))
+    sigma = float(image_measures.PROBED[0])
+    x = ground.probed + sigma * noise
+    kept = [(generators(ground, block, 1)[1](x, sigma) - x).flatten(1)[:6] @ ground.basis.directions.T
+            for block in (0, 1)]
+    expected = torch.nn.functional.cosine_similarity(*kept).mean()
+    assert float(found[0, 1, 1][1]) == pytest.approx(float(expected), abs=1e-4)
+    same = image_readings.probe_cosines(Networks(dict.fromkeys(networks.results, networks.results[0, 0]), SIZE), 0, noisy)
+    assert all(torch.allclose(each, torch.ones(2, dtype=torch.float64)) for each in same.values())
 
 
 def test_a_memory_is_found_by_both_attacks(made):

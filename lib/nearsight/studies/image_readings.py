@@ -14,6 +14,7 @@ from itertools import combinations
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import cosine_similarity
 
 from nearsight.gaussian import squared_bures
 from nearsight.measures.families import FamilyPreference, family_preference
@@ -106,6 +107,16 @@ def pair_wins(networks: Networks, owners: str = "owners/pixels") -> dict[Pair, T
     return {(i, j, seed): (nearer((i, seed), (i, j)) + nearer((j, seed), (j, i))) / 2 for i, j, seed in networks.pairs}
 
 
+def pair_weights(networks: Networks, pair: Pair, index: int, owners: str = "owners/pixels") -> Tensor:
+    """How many of i's samples each image of blocks i and j owns at a checkpoint, less how many of j's: [2 size], block i
+    first. The preference of `pair_preferences` is 1/2 + (sum over block i) / (2 samples); these are the cards to deal,
+    as in `measures.own_other`."""
+    i, j, seed = pair
+    first, second = (owner(networks.results[label].stages[index].arrays[owners], networks.size, (i, j))
+                     .bincount(minlength=2 * networks.size) for label in ((i, seed), (j, seed)))
+    return first - second
+
+
 def block_preferences(networks: Networks) -> dict[tuple[int, int], list[Preference]]:
     """The preference in pixels of each single network for its own block against the next one, at each checkpoint: what who
     has trained one network and holds one block back can see. Cost: a deal a network and checkpoint, about .1 s."""
@@ -159,6 +170,36 @@ def probe_variances(networks: Networks, level: int, directions: slice = slice(No
     for index in range(len(networks.steps)):
         yield split_variance({label: probes_[level][probes, directions].double()
                               for label, probes_ in networks.at(index, "probes").items()})
+
+
+def probe_errors(networks: Networks, level: int, truth: Tensor, directions: slice = slice(None),
+                 probes: slice = slice(None)) -> dict[tuple[int, int], Tensor]:
+    """Mean square error [S] of each network's denoised images in some of the principal directions, where the images
+    without noise have the coordinates `truth` [p, k]; the other arguments as in `probe_variances`."""
+    return {label: (curve[:, level, probes, directions].double() - truth[probes, directions]).square().mean((1, 2))
+            for label, curve in networks.curve("probes").items()}
+
+
+def probe_bias(networks: Networks, level: int, truth: Tensor, probes: slice = slice(None)) -> Estimate:
+    """What of the error of `probe_errors` all networks have in common [S], as E (D - y)(D' - y) over pairs of networks
+    that differ in block and seed: bias^2, and the constant that nobody could avoid with this noise.
+
+    It is the mean error less the sum of the three variances of `probe_variances`, without their bias. The standard error
+    leaves out a block."""
+    off = {label: curve[:, level, probes].double() - truth[probes] for label, curve in networks.curve("probes").items()}
+    products: dict[tuple[int, int], list[Tensor]] = {}
+    for first, second in combinations(sorted(off), 2):
+        if first[0] != second[0] and first[1] != second[1]:
+            products.setdefault((first[0], second[0]), []).append((off[first] * off[second]).mean((1, 2)))
+    return pair_mean({pair: torch.stack(values).mean(0) for pair, values in products.items()})
+
+
+def probe_cosines(networks: Networks, level: int, removed: Tensor, probes: slice = slice(None)) -> dict[Pair, Tensor]:
+    """Cosine similarity [S] between what a pair's networks say of the same noisy image, the mean over the probes, in the
+    principal directions that are recorded. `removed` [p, k] are the coordinates of what is taken off the denoised image:
+    the noisy image, for the noise predictions, or its part by the skip connection. See `measures.prediction_cosine`."""
+    said = {label: curve[:, level, probes].double() - removed[probes] for label, curve in networks.curve("probes").items()}
+    return {(i, j, seed): cosine_similarity(said[i, seed], said[j, seed], dim=2).mean(1) for i, j, seed in networks.pairs}
 
 
 def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Tensor]:
