@@ -22,8 +22,8 @@ def attacks(networks: Networks) -> dict[str, dict[tuple[int, int], Tensor]]:
 
 
 def members_found(networks: Networks, place: int, kind: str, false_alarms: Tensor) -> tuple[Tensor, Tensor]:
-    """The shares of members that are found at one checkpoint, and of strangers that are taken for members, each [F, networks],
-    where F rates of `false_alarms` are aimed at.
+    """The shares of members that are found at one checkpoint, and of strangers that are taken for members, each
+    [F, networks], where F rates of `false_alarms` are aimed at.
 
     The threshold is set on one half of R's images, strangers are counted on the other; then both once more with the halves
     exchanged, and the mean of both is returned. Cost: F sorts of the scores of each network.
