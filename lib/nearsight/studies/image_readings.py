@@ -103,18 +103,35 @@ def pair_preferences(networks: Networks, owners: str = "owners/pixels") -> dict[
     return {pair: preference(*pair) for pair in networks.pairs}
 
 
+def sample_preferences(networks: Networks) -> Tensor:
+    """The preference [S, samples] of each sample for the block of its own network, the mean over all networks.
+
+    1 - (r - 1)/(B - 1), r the rank of that block among all B by the nearest image of each, in pixels. The mean over the
+    samples is that of `joint_preferences`, but for samples whose own block is not among their nearest images; so samples
+    can be drawn anew."""
+    before = torch.stack([(owners // networks.size == block).int().argmax(2)  # blocks that are nearer than the own one
+                          for (block, _), owners in networks.curve("owners/pixels").items()])
+    return 1 - before.double().mean(0) / (len({block for block, _ in networks.results}) - 1)
+
+
 def held_losses(networks: Networks, held: str = "stopping", weights: int = 0) -> Tensor:
     """EDM losses [S, images] of the images of V or H ("stopping", "report"), the mean over all networks; `weights` 0 for the
     averaged ones, 1 for the raw ones."""
     return torch.stack([curve[:, weights].double() for curve in networks.curve(held).values()]).mean(0)
 
 
-def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
-    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels, at
-    the noise levels `image_measures.SIGMAS`. Source: study 4; `measures.crossed_gap` for the errors of single images."""
+def crossed_errors(networks: Networks) -> dict[Pair, Tensor]:
+    """Errors [2, S, 24] of each pair at the noise levels `image_measures.SIGMAS`: on their own blocks,
+    [E_i(i) + E_j(j)] / 2, and on each other's, [E_i(j) + E_j(i)] / 2."""
     error = {label: curve.double() for label, curve in networks.curve("error").items()}
-    return {(i, j, seed): (error[i, seed][:, j] + error[j, seed][:, i])
-            / (error[i, seed][:, i] + error[j, seed][:, j]) - 1 for i, j, seed in networks.pairs}
+    return {(i, j, seed): torch.stack([error[i, seed][:, i] + error[j, seed][:, j],
+                                       error[i, seed][:, j] + error[j, seed][:, i]]) / 2 for i, j, seed in networks.pairs}
+
+
+def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
+    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels.
+    Source: study 4; `measures.crossed_gap` for the errors of single images."""
+    return {pair: other / own - 1 for pair, (own, other) in crossed_errors(networks).items()}
 
 
 def split_distances(networks: Networks) -> dict[str, Estimate]:
@@ -174,10 +191,11 @@ def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Te
     return {label: distances(results) for label, results in networks.results.items()}
 
 
-def resampled(statistic: Callable[[Tensor, Tensor], float], images: int, samples: int, generator: Generator,
+def resampled(statistic: Callable[[Tensor, Tensor], float | list[float]], images: int, samples: int, generator: Generator,
               resamples: int = 1000) -> Tensor:
-    """A statistic [resamples] of numbers of draws of held-out images [images] and of samples [samples], which all networks
-    share: the bootstrap for what they decide together, such as the order of an onset and a minimum."""
+    """A statistic, a number or several, [resamples] or [resamples, k], of numbers of draws of held-out images [images] and
+    of samples [samples], which all networks share: the bootstrap for what they decide together, such as the order of an
+    onset and a minimum."""
     def counts(count: int) -> Tensor:
         return torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count).double()
 
