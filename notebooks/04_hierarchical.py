@@ -668,8 +668,8 @@ for name, family in (("few", few), ("more", more)):
 # Whoever learns from a block leans, counting learners as well. A network leans several
 # times as much, and in good part before the split clock, while it learns which tokens
 # are frequent. (On test strings the second part is at most
-# {glue:text}`few_test_leaning:.4f` away from 0, by the chance of the {glue:text}`tests:,` strings that
-# all networks share.)
+# {glue:text}`few_test_leaning:.4f` away from 0, by the chance of the
+# {glue:text}`tests:,` strings that all networks share.)
 #
 # ## Samples drift
 #

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nearsight.datasets import fashion_mnist
 from nearsight.measures.deals import deal_law
-from nearsight.measures.preference import own_other, proximity_bias
+from nearsight.measures.preference import own_other, owned_preference, proximity_bias
 from nearsight.measures.proximity import nearest
 from scipy.stats import binom, hypergeom, kstest
 
@@ -109,6 +109,22 @@ def test_planted_preferences_are_covered_by_the_interval_and_found_with_the_comp
     held = np.mean([result.low <= preference <= result.high for result in results])
     assert abs(found - power) <= 3 * math.sqrt(power * (1 - power) / repeats)
     assert abs(held - 0.95) <= 3 * math.sqrt(0.95 * 0.05 / repeats)
+
+
+def test_owners_say_what_samples_do():
+    drawn = torch.randn(280, 6, generator=torch.Generator().manual_seed(0))
+    samples, train, holdout = drawn.split((200, 40, 40))
+    whole = proximity_bias(samples, train, holdout)
+    owned = owned_preference(nearest(samples, torch.cat([train, holdout])).index[:, 0].short(), 40)
+    assert vars(owned) == {name: getattr(whole, name) for name in vars(owned)}
+
+
+@pytest.mark.parametrize("owners, error", [(torch.tensor([0.0]), TypeError), (torch.tensor([], dtype=torch.long), TypeError),
+                                           (torch.tensor([[1]]), TypeError), (torch.tensor([-1]), ValueError),
+                                           (torch.tensor([8]), ValueError)])
+def test_owners_are_images_of_the_pool(owners, error):
+    with pytest.raises(error, match="owners"):
+        owned_preference(owners, 4)
 
 
 @settings(max_examples=40, deadline=None)

@@ -43,6 +43,7 @@ from nearsight.measures.preference import (
     Preference,
     ProximityBias,
     own_other,
+    owned_preference,
     proximity_bias,
 )
 from nearsight.measures.proximity import MemorizedFraction, Neighbors, memorized_fraction, nearest
@@ -110,6 +111,7 @@ __all__ = [
     "overfitting_onset",
     "own_other",
     "own_other_curve",
+    "owned_preference",
     "pair_cosine",
     "pair_divergences",
     "pair_mean",

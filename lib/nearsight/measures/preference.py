@@ -128,6 +128,24 @@ def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor
                     other_distance=torch.stack([a.second_distance, b.first_distance]))
 
 
+def owned_preference(owners: Tensor, half: int) -> Preference:
+    """The preference of samples for the first half of a pool of 2 half images, of which is known which image owns each.
+
+    `owners` [m] are whole numbers in 0 ... 2 half - 1, the nearest image of each sample, the first half's first: what is
+    left of samples on record. The same as `proximity_bias` of the samples, where none is as near to both halves.
+    Cost: that of `deal_test`. Source: study 4.
+    """
+    half = checks.count(half, "half")
+    owners = checks.tensor(owners, "owners")
+    if owners.ndim != 1 or not len(owners) or owners.dtype not in (torch.int16, torch.int32, torch.int64):
+        raise TypeError(f"owners are {checks.came(owners)}; expected whole numbers [m], an image of the pool a sample.")
+    if not ((owners >= 0) & (owners < 2 * half)).all():
+        raise ValueError(f"owners run from {owners.min()} to {owners.max()}; expected images of a pool of {2 * half}.")
+    owned = torch.bincount(owners.long().cpu(), minlength=2 * half)
+    wins = int(owned[:half].sum())
+    return _judged(wins, 0, len(owners), _dealt(owned, wins, None))
+
+
 class _Owners(NamedTuple):
     """Which half of a pool [2n] samples [m] are nearer to, and which image is nearest.
 

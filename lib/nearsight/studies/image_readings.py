@@ -19,6 +19,7 @@ from nearsight.gaussian import squared_bures
 from nearsight.measures.families import FamilyPreference, family_preference
 from nearsight.measures.intervals import Estimate
 from nearsight.measures.membership import area_under_curve
+from nearsight.measures.preference import Preference, owned_preference
 from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
 from nearsight.records.computing import Results
 from nearsight.records.store import Record, load
@@ -93,14 +94,25 @@ def pair_preferences(networks: Networks, owners: str = "owners/pixels") -> dict[
     (share of i's samples that are nearer to block i than to j + share of j's nearer to j) / 2, as `measures.own_other` says
     it of samples.
     """
+    return {pair: wins.mean(1) for pair, wins in pair_wins(networks, owners).items()}
+
+
+def pair_wins(networks: Networks, owners: str = "owners/pixels") -> dict[Pair, Tensor]:
+    """Of the two samples that a pair makes of each of m latents, the share that is nearer to its own set: [S, m]."""
     curves = networks.curve(owners)
 
-    def preference(i: int, j: int, seed: int) -> Tensor:
-        first, second = (torch.stack([owner(names, networks.size, (i, j)) < networks.size for names in curves[label]])
-                         for label in ((i, seed), (j, seed)))
-        return (first.double().mean(1) + 1 - second.double().mean(1)) / 2
+    def nearer(label: tuple[int, int], pair: tuple[int, int]) -> Tensor:
+        return torch.stack([owner(names, networks.size, pair) < networks.size for names in curves[label]]).double()
 
-    return {pair: preference(*pair) for pair in networks.pairs}
+    return {(i, j, seed): (nearer((i, seed), (i, j)) + nearer((j, seed), (j, i))) / 2 for i, j, seed in networks.pairs}
+
+
+def block_preferences(networks: Networks) -> dict[tuple[int, int], list[Preference]]:
+    """The preference in pixels of each single network for its own block against the next one, at each checkpoint: what who
+    has trained one network and holds one block back can see. Cost: a deal a network and checkpoint, about .1 s."""
+    count = len({block for block, _ in networks.results})
+    return {(block, seed): [owned_preference(owner(names, networks.size, (block, (block + 1) % count)), networks.size)
+                            for names in curve] for (block, seed), curve in networks.curve("owners/pixels").items()}
 
 
 def sample_preferences(networks: Networks) -> Tensor:
@@ -138,16 +150,10 @@ def split_distances(networks: Networks) -> dict[str, Estimate]:
     """Cosine distance [S] of paired samples, the median over the samples that were kept: between networks that differ in
     their "data" alone (same seed), their "seed" alone (same block), or in "both". What differs in data has the error that
     leaves out a block; the seed alone that which leaves out a block of its networks, where there are several."""
-    pictures = {label: curve.double() for label, curve in networks.curve("pictures").items()}
-
-    def distance(first: tuple[int, int], second: tuple[int, int]) -> Tensor:
-        return torch.stack([(1 - pair_cosine(a, b)).median() for a, b in zip(pictures[first], pictures[second])])
-
-    labels = sorted(pictures)
     found: dict[str, dict] = {"data": {}, "seed": {}, "both": {}}
-    for (i, s), (j, t) in combinations(labels, 2):
+    for ((i, s), (j, t)), distance in picture_distances(networks).items():
         kind = "seed" if i == j else "data" if s == t else "both"
-        found[kind].setdefault((i, j), []).append(distance((i, s), (j, t)))
+        found[kind].setdefault((i, j), []).append(distance.median(1).values)
     means = {kind: {pair: torch.stack(values).mean(0) for pair, values in pairs.items()} for kind, pairs in found.items()}
     estimates = {kind: pair_mean(means[kind]) for kind in ("data", "both") if means[kind]}
     if same := list(means["seed"].values()):
@@ -155,6 +161,13 @@ def split_distances(networks: Networks) -> dict[str, Estimate]:
         error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.full_like(values[0], torch.nan)
         estimates["seed"] = Estimate(values.mean(0), error)
     return estimates
+
+
+def picture_distances(networks: Networks) -> dict[tuple[tuple[int, int], tuple[int, int]], Tensor]:
+    """Cosine distances [S, pictures] of the samples that were kept of any two networks, pair by pair of samples."""
+    pictures = {label: curve.double() for label, curve in networks.curve("pictures").items()}
+    return {(first, second): torch.stack([1 - pair_cosine(*pair) for pair in zip(pictures[first], pictures[second])])
+            for first, second in combinations(sorted(pictures), 2)}
 
 
 def probe_variances(networks: Networks, level: int, directions: slice = slice(None), probes: slice = slice(None)

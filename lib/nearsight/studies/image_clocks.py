@@ -1,0 +1,87 @@
+"""The clocks of a family of networks of images: when they begin to lean, when their loss is least, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Generator, Tensor
+
+from nearsight import checks
+from nearsight.measures.clocks import Clock
+from nearsight.measures.intervals import resampled_counts
+from nearsight.studies.image_readings import Networks, pair_wins, picture_distances
+
+
+def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tuple[float, ...] = (0.0, 0.05),
+           resamples: int = 1000) -> dict[str, Clock]:
+    """The checkpoints at which something happens in the training of a family, by name:
+
+        loss, raw loss    the EDM loss on V is least, of averaged weights and of raw ones
+        split             samples of networks of other block and other seed are nearest to each other, in the median of the
+                          cosine distances of pairs: the published clock of biased generalization
+        onset M           from here on the preference in pixels less its `reach` [S] is above 1/2 + M, M of `margins`;
+                          the last checkpoint where that is never so
+
+    `reach` is by how much the lower bound of the preference lies below it, at each checkpoint: see `measures.onset`. Every
+    resample draws blocks with all their networks, images of V and latents anew, and all clocks meet the same resamples, so
+    that `Clock.before` is the probability of an order. Source: study 4; the bootstrap is ours.
+    Cost: (resamples) (pairs of other block and other seed) S (kept pictures) for the medians.
+    """
+    steps = torch.tensor(networks.steps)
+    checks.floating(reach, "reach", (len(steps),))
+    labels = sorted(networks.results)
+    count = len({block for block, _ in labels})
+    losses = {name: _losses(networks, weights) for weights, name in enumerate(("loss", "raw loss"))}  # [B, S, images]
+    wins = _by_blocks(((i, j), each) for (i, j, _), each in pair_wins(networks).items())  # [seeds, S, m]
+    distances = _by_blocks(((i, j), each) for ((i, s), (j, t)), each in picture_distances(networks).items()
+                           if i != j and s != t)  # [pairs of networks, S, kept pictures]
+    if not distances:
+        raise ValueError(f"networks {labels}; expected two blocks with two seeds at least.")
+    sizes = (count, losses["loss"].shape[2], *(next(iter(each.values())).shape[2] for each in (wins, distances)))
+    drawn = [torch.cat([torch.ones(1, size, dtype=torch.float64), *resampled_counts(size, resamples, generator)])
+             for size in sizes]
+    drawn = [counts[(drawn[0] > 0).sum(1) > 1] for counts in drawn]  # one block alone has no pairs
+
+    found: dict[str, list] = {name: [] for name in (*losses, "split", *(f"onset {margin:g}" for margin in margins))}
+    for blocks, images, latents, pictures in zip(*drawn):
+        for name, loss in losses.items():
+            found[name].append(int((blocks @ (loss @ images)).argmin()))
+        chosen = torch.arange(sizes[3]).repeat_interleave(pictures.long())
+        split = _over_pairs({pair: each[..., chosen].median(2).values.mean(0) for pair, each in distances.items()}, blocks)
+        found["split"].append(int(split.argmin()))
+        preference = _over_pairs({pair: (each @ latents).mean(0) / latents.sum() for pair, each in wins.items()}, blocks)
+        for margin in margins:
+            short = (preference - reach <= 0.5 + margin).nonzero()
+            found[f"onset {margin:g}"].append(min(int(short[-1]) + 1, len(steps) - 1) if len(short) else 0)
+    return {name: _clock(steps[places], steps[0]) for name, places in found.items()}
+
+
+def _losses(networks: Networks, weights: int) -> Tensor:
+    """EDM losses [B, S, images] of V's images, the mean over each block's networks."""
+    of_blocks: dict[int, list] = {}
+    for (block, _), curve in sorted(networks.curve("stopping").items()):
+        of_blocks.setdefault(block, []).append(curve[:, weights].double())
+    return torch.stack([torch.stack(curves).mean(0) for curves in of_blocks.values()])
+
+
+def _by_blocks(values: Iterable[tuple[tuple[int, int], Tensor]]) -> dict[tuple[int, int], Tensor]:
+    """The values that came for each pair of blocks, stacked."""
+    found: dict[tuple[int, int], list] = {}
+    for pair, value in values:
+        found.setdefault(pair, []).append(value)
+    return {pair: torch.stack(each) for pair, each in found.items()}
+
+
+def _over_pairs(values: dict[tuple[int, int], Tensor], counts: Tensor) -> Tensor:
+    """The mean [S] over pairs of blocks that came `counts` [B] times; a block's pairs with its own copies do not count."""
+    names = sorted({block for pair in values for block in pair})
+    times = dict(zip(names, counts.tolist()))
+    weights = {(i, j): times[i] * times[j] for i, j in values}
+    return sum(weight * values[pair] for pair, weight in weights.items()) / sum(weights.values())
+
+
+def _clock(struck: Tensor, first: Tensor) -> Clock:
+    """The clock of the data, struck[0], and of its resamples, with 95 % bounds."""
+    ordered, edge = struck[1:].sort().values, int(0.025 * (len(struck) - 1))
+    return Clock(int(struck[0]), int(ordered[edge]), int(ordered[-1 - edge]), struck[1:], bool(struck[0] == first))
