@@ -75,14 +75,6 @@ def test_the_joint_preference_is_the_mean_over_pairs(made):
     assert torch.allclose(image_readings.over_blocks(image_readings.pair_preferences(networks)).value, pairs)
 
 
-def test_the_joint_preference_is_the_mean_over_samples(made):
-    _, networks = made
-    each = image_readings.sample_preferences(networks)
-    assert each.shape == (2, COUNTS.samples)
-    pairs = torch.stack(list(image_readings.pair_preferences(networks).values())).mean(0)
-    assert torch.allclose(each.mean(1), pairs)
-
-
 def test_the_crossed_gap_is_that_of_the_denoisers(made, ground):
     _, networks = made
     found = image_readings.crossed_gaps(networks)[0, 2, 0][1]
@@ -146,9 +138,3 @@ def test_resamples_are_draws_of_images_and_of_samples():
                                      torch.Generator().manual_seed(0), 200)
     assert found.shape == (200,) and abs(found.mean() - 1) < 4 / 200**0.5
     assert all(images_.sum() == 7 and samples.sum() == 4 for images_, samples in weights)
-
-
-def test_several_statistics_are_resampled_together():
-    found = image_readings.resampled(lambda images_, samples: [float(images_[0]), float(images_[1:].sum())], 7, 4,
-                                     torch.Generator().manual_seed(0), 20)
-    assert found.shape == (20, 2) and (found.sum(1) == 7).all()

@@ -115,17 +115,6 @@ def block_preferences(networks: Networks) -> dict[tuple[int, int], list[Preferen
                             for names in curve] for (block, seed), curve in networks.curve("owners/pixels").items()}
 
 
-def sample_preferences(networks: Networks) -> Tensor:
-    """The preference [S, samples] of each sample for the block of its own network, the mean over all networks.
-
-    1 - (r - 1)/(B - 1), r the rank of that block among all B by the nearest image of each, in pixels. The mean over the
-    samples is that of `joint_preferences`, but for samples whose own block is not among their nearest images; so samples
-    can be drawn anew."""
-    before = torch.stack([(owners // networks.size == block).int().argmax(2)  # blocks that are nearer than the own one
-                          for (block, _), owners in networks.curve("owners/pixels").items()])
-    return 1 - before.double().mean(0) / (len({block for block, _ in networks.results}) - 1)
-
-
 def held_losses(networks: Networks, held: str = "stopping", weights: int = 0) -> Tensor:
     """EDM losses [S, images] of the images of V or H ("stopping", "report"), the mean over all networks; `weights` 0 for the
     averaged ones, 1 for the raw ones."""
@@ -204,11 +193,10 @@ def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Te
     return {label: distances(results) for label, results in networks.results.items()}
 
 
-def resampled(statistic: Callable[[Tensor, Tensor], float | list[float]], images: int, samples: int, generator: Generator,
+def resampled(statistic: Callable[[Tensor, Tensor], float], images: int, samples: int, generator: Generator,
               resamples: int = 1000) -> Tensor:
-    """A statistic, a number or several, [resamples] or [resamples, k], of numbers of draws of held-out images [images] and
-    of samples [samples], which all networks share: the bootstrap for what they decide together, such as the order of an
-    onset and a minimum."""
+    """A statistic [resamples] of numbers of draws of held-out images [images] and of samples [samples], which all networks
+    share: the bootstrap for what they decide together, such as the order of an onset and a minimum."""
     def counts(count: int) -> Tensor:
         return torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count).double()
 
