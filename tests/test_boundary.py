@@ -346,7 +346,8 @@ def valid() -> dict:
                                                                                   generator=seeded(), resamples=40)),
         "nearsight.measures.own_other": (measures.own_other, dict(
             samples_a=x, samples_b=x + 1, set_a=points, set_b=other, strata=torch.arange(8) % 2)),
-        "nearsight.measures.owned_preference": (measures.owned_preference, dict(owners=torch.arange(40), half=20)),
+        "nearsight.measures.owned_preference": (measures.owned_preference, dict(
+            owners=torch.arange(40), half=20, others=torch.arange(40).flip(0))),
         "nearsight.measures.own_other_curve": (measures.own_other_curve, dict(
             samples_a=x, samples_b=x + 1, set_a=points, set_b=other, sizes=[1, 4])),
         "nearsight.measures.PreferenceCurve.interval": (measures.proximity_curve(x, points, other, [2, 3]).interval,

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
-from nearsight.measures import crossed_gap, frechet, generalization_gap, own_other, pair_cosine, split_variance
+from nearsight.measures import (
+    crossed_gap,
+    frechet,
+    generalization_gap,
+    own_other,
+    pair_cosine,
+    proximity_bias,
+    split_variance,
+)
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
 from nearsight.studies import find, image_measures, image_readings, images
@@ -55,6 +63,15 @@ def test_all_pairs_of_blocks_with_one_seed_are_pairs(made):
     networks = made[1]
     assert networks.steps == STEPS
     assert sorted(networks.pairs) == [(0, 1, 0), (0, 1, 1), (0, 2, 0), (0, 2, 1), (1, 2, 0), (1, 2, 1)]
+
+
+def test_a_network_s_preference_is_that_of_its_samples(made, ground):
+    samples, networks = made
+    found = image_readings.block_preferences(networks)
+    for (block, seed), preferences in found.items():
+        for place, preference in enumerate(preferences):
+            whole = proximity_bias(samples[block, seed][place], ground.blocks[block], ground.blocks[(block + 1) % BLOCKS])
+            assert vars(preference) == {name: getattr(whole, name) for name in vars(preference)}
 
 
 def test_a_pair_s_preference_is_that_of_its_samples(made, ground):

@@ -117,6 +117,11 @@ def test_owners_say_what_samples_do():
     whole = proximity_bias(samples, train, holdout)
     owned = owned_preference(nearest(samples, torch.cat([train, holdout])).index[:, 0].short(), 40)
     assert vars(owned) == {name: getattr(whole, name) for name in vars(owned)}
+    owners = [nearest(each, torch.cat([train, holdout])).index[:, 0] for each in (samples, samples.flip(0))]
+    paired, whole = owned_preference(owners[0], 40, owners[1]), own_other(samples, samples.flip(0), train, holdout)
+    assert vars(paired) == {name: getattr(whole, name) for name in vars(paired)}
+    with pytest.raises(ValueError, match="same latents"):
+        owned_preference(owners[0], 40, owners[1][:-1])
 
 
 @pytest.mark.parametrize("owners, error", [(torch.tensor([0.0]), TypeError), (torch.tensor([], dtype=torch.long), TypeError),

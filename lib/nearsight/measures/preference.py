@@ -128,22 +128,34 @@ def own_other(samples_a: Tensor, samples_b: Tensor, set_a: Tensor, set_b: Tensor
                     other_distance=torch.stack([a.second_distance, b.first_distance]))
 
 
-def owned_preference(owners: Tensor, half: int) -> Preference:
+def owned_preference(owners: Tensor, half: int, others: Tensor | None = None) -> Preference:
     """The preference of samples for the first half of a pool of 2 half images, of which is known which image owns each.
 
     `owners` [m] are whole numbers in 0 ... 2 half - 1, the nearest image of each sample, the first half's first: what is
-    left of samples on record. The same as `proximity_bias` of the samples, where none is as near to both halves.
+    left of samples on record. The same as `proximity_bias` of the samples, where none is as near to both halves. With
+    `others` [m], those of a second model's samples that was trained on the second half, it is that of `own_other`.
     Cost: that of `deal_test`. Source: study 4.
     """
     half = checks.count(half, "half")
-    owners = checks.tensor(owners, "owners")
+    owned = _counted(owners, half, "owners")
+    wins, count = int(owned[:half].sum()), len(owners)
+    if others is None:
+        return _judged(wins, 0, count, _dealt(owned, wins, None))
+    owned_by_others = _counted(others, half, "others")
+    if len(others) != count:
+        raise ValueError(f"{count} owners and {len(others)} others came; expected as many, from the same latents.")
+    lost = int(owned_by_others[:half].sum())
+    return _judged(wins + count - lost, 0, 2 * count, _dealt(owned - owned_by_others, wins - lost, None))
+
+
+def _counted(owners: Tensor, half: int, name: str) -> Tensor:
+    """How many samples each image of a pool [2 half] owns."""
+    owners = checks.tensor(owners, name)
     if owners.ndim != 1 or not len(owners) or owners.dtype not in (torch.int16, torch.int32, torch.int64):
-        raise TypeError(f"owners are {checks.came(owners)}; expected whole numbers [m], an image of the pool a sample.")
+        raise TypeError(f"{name} are {checks.came(owners)}; expected whole numbers [m], an image of the pool a sample.")
     if not ((owners >= 0) & (owners < 2 * half)).all():
-        raise ValueError(f"owners run from {owners.min()} to {owners.max()}; expected images of a pool of {2 * half}.")
-    owned = torch.bincount(owners.long().cpu(), minlength=2 * half)
-    wins = int(owned[:half].sum())
-    return _judged(wins, 0, len(owners), _dealt(owned, wins, None))
+        raise ValueError(f"{name} run from {owners.min()} to {owners.max()}; expected images of a pool of {2 * half}.")
+    return torch.bincount(owners.long().cpu(), minlength=2 * half)
 
 
 class _Owners(NamedTuple):
