@@ -6,6 +6,7 @@ import pytest
 import torch
 from nearsight.denoisers import EmpiricalDenoiser, GaussianDenoiser
 from nearsight.measures import (
+    calibrated_threshold,
     crossed_gap,
     frechet,
     generalization_gap,
@@ -16,7 +17,7 @@ from nearsight.measures import (
 )
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
-from nearsight.studies import find, image_measures, image_readings, images
+from nearsight.studies import find, image_attacks, image_measures, image_readings, images
 from nearsight.studies.image_measures import SIGMAS, Counts, draw
 from nearsight.studies.image_readings import Networks
 
@@ -126,10 +127,33 @@ def test_variances_are_those_of_the_probed_coordinates(made):
 
 def test_a_memory_is_found_by_both_attacks(made):
     _, networks = made
-    areas = image_readings.attacks(networks, BLOCKS)
+    areas = image_attacks.attacks(networks)
     assert areas["plain"].keys() == areas["calibrated"].keys() == networks.results.keys()
     for kind in ("plain", "calibrated"):
         assert all(area[1] > 0.9 for area in areas[kind].values()), areas
+
+
+def test_members_are_found_at_about_the_false_alarms_that_were_asked_for(made):
+    _, networks = made
+    for kind in image_attacks.KINDS:
+        asked = torch.tensor([0.1, 0.3, 0.5])
+        found, alarmed = image_attacks.members_found(networks, 1, kind, asked)
+        assert found.shape == alarmed.shape == (3, len(networks.results))
+        half = COUNTS.candidates // 2
+        reach = 4 * (asked * (1 - asked) / half).sqrt() * 2**0.5  # the threshold and the count are both of half of them
+        assert ((alarmed.mean(1) - asked).abs() < reach).all()
+        assert (found.mean(1) > alarmed.mean(1)).all()
+    with pytest.raises(ValueError, match="kind"):
+        image_attacks.members_found(networks, 1, "strong", asked)
+
+
+def test_the_plain_attack_finds_what_its_threshold_finds(made):
+    _, networks = made
+    members, _, strangers = networks.at(1, "scores")[0, 1]
+    found, alarmed = image_attacks.members_found(networks, 1, "plain", torch.tensor([0.25]))
+    rates = [[(each > calibrated_threshold(one, 0.25)).double().mean() for each in (members, other)]
+             for one, other in ((strangers[::2], strangers[1::2]), (strangers[1::2], strangers[::2]))]
+    assert [float(found[0, 1]), float(alarmed[0, 1])] == pytest.approx(torch.tensor(rates).mean(0).tolist())
 
 
 def test_the_frechet_distance_is_that_of_the_samples(made, ground):

@@ -18,7 +18,6 @@ from torch import Generator, Tensor
 from nearsight.gaussian import squared_bures
 from nearsight.measures.families import FamilyPreference, family_preference
 from nearsight.measures.intervals import Estimate
-from nearsight.measures.membership import area_under_curve
 from nearsight.measures.preference import Preference, owned_preference
 from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
 from nearsight.records.computing import Results
@@ -168,17 +167,6 @@ def probe_variances(networks: Networks, level: int, directions: slice = slice(No
                               for label, probes_ in networks.at(index, "probes").items()})
 
 
-def attacks(networks: Networks, blocks: int) -> dict[str, dict[tuple[int, int], Tensor]]:
-    """Area under the ROC curve [S] of the membership attack on each network: "plain" by its scores, "calibrated" by its
-    scores less those of the network of the block before, which has seen neither its members nor R."""
-    scores = networks.curve("scores")
-    plain = {label: _areas(curve[:, 0], curve[:, 2]) for label, curve in scores.items()}
-    before = {(block, seed): ((block - 1) % blocks, seed) for block, seed in scores}
-    calibrated = {label: _areas(scores[label][:, 0] - scores[other][:, 1], scores[label][:, 2] - scores[other][:, 2])
-                  for label, other in before.items() if other in scores}
-    return {"plain": plain, "calibrated": calibrated}
-
-
 def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Tensor]:
     """Frechet distance [S] of each network's samples to a set of features [N, k], by their recorded mean and covariance:
     `measures.frechet` for the samples themselves."""
@@ -201,7 +189,3 @@ def resampled(statistic: Callable[[Tensor, Tensor], float], images: int, samples
         return torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count).double()
 
     return torch.tensor([statistic(counts(images), counts(samples)) for _ in range(resamples)], dtype=torch.float64)
-
-
-def _areas(members: Tensor, outsiders: Tensor) -> Tensor:
-    return torch.tensor([area_under_curve(*pair) for pair in zip(members, outsiders)], dtype=torch.float64)
