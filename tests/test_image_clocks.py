@@ -34,6 +34,7 @@ def family(own_shares, losses=(5, 4, 3, 2, 3), apart=(3, 1, 2, 3, 4), seeds=2, w
                 noise = wobble * torch.randn(64, generator=generator)
                 stages.append(Stage(step, {
                     "owners/pixels": (SIZE * names).short(),
+                    "stopping_error": torch.stack([(place - turn) ** 2 + 1 + noise[:16] for turn in (1, 3)]).half(),
                     "stopping": torch.stack([losses[place] + noise, losses[place] + noise]).half(),
                     "pictures": (100 * common + apart[place] * own + 50).round().byte()}))
             results[block, seed] = Results(tuple(stages), 0.0)
@@ -45,6 +46,13 @@ def test_clocks_strike_where_curves_turn(generator):
     assert {name: clock.step for name, clock in found.items()} == {
         "loss": 80, "raw loss": 80, "split": 20, "onset 0": 20, "onset 0.05": 40, "onset 0.15": 80}
     assert found["onset 0.05"].before(found["loss"]) == 1 and found["loss"].before(found["split"]) == 0
+
+
+def test_every_noise_level_turns_where_its_error_is_least(generator):
+    found = clocks(family([0.5] * 5, wobble=0.1), NO_REACH, generator, levels=(0, 1), resamples=50)
+    turns = [found[f"turn {level}"] for level in (0, 1)]
+    assert [(each.step, each.low, each.high) for each in turns] == [(20, 20, 20), (80, 80, 80)]
+    assert turns[0].before(turns[1]) == 1
 
 
 def test_an_onset_counts_only_what_lasts_and_what_is_beyond_its_reach(generator):

@@ -104,6 +104,9 @@ def test_the_crossed_gap_is_that_of_the_denoisers(made, ground):
     expected = crossed_gap(generalization_gap(first, a, b, SIGMAS, noise=noise),
                            generalization_gap(second, b, a, SIGMAS, noise=noise))
     assert torch.allclose(found, expected.gap.double(), rtol=1e-3)
+    own, other = image_readings.crossed_errors(networks)[0, 2, 0][:, 1]
+    assert torch.allclose(own, expected.train.double(), rtol=1e-3)
+    assert torch.allclose(other, expected.holdout.double(), rtol=1e-3)
 
 
 def test_split_distances_are_those_of_the_pictures(made):

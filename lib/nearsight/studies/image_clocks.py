@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -14,7 +14,7 @@ from nearsight.studies.image_readings import Networks, pair_wins, picture_distan
 
 
 def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tuple[float, ...] = (0.0, 0.05),
-           resamples: int = 1000) -> dict[str, Clock]:
+           levels: Sequence[int] = (), resamples: int = 1000) -> dict[str, Clock]:
     """The checkpoints at which something happens in the training of a family, by name:
 
         loss, raw loss    the EDM loss on V is least, of averaged weights and of raw ones
@@ -22,6 +22,7 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
                           cosine distances of pairs: the published clock of biased generalization
         onset M           from here on the preference in pixels less its `reach` [S] is above 1/2 + M, M of `margins`;
                           the last checkpoint where that is never so
+        turn K            the error on V at the K-th of the noise levels `image_measures.SIGMAS` is least, K of `levels`
 
     `reach` is by how much the lower bound of the preference lies below it, at each checkpoint: see `measures.onset`. Every
     resample draws blocks with all their networks, images of V and latents anew, and all clocks meet the same resamples, so
@@ -32,7 +33,10 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
     checks.floating(reach, "reach", (len(steps),))
     labels = sorted(networks.results)
     count = len({block for block, _ in labels})
-    losses = {name: _losses(networks, weights) for weights, name in enumerate(("loss", "raw loss"))}  # [B, S, images]
+    losses = {name: _of_blocks(networks, "stopping", lambda curve, weights=weights: curve[:, weights])
+              for weights, name in enumerate(("loss", "raw loss"))}  # [B, S, images]
+    losses |= {f"turn {level}": _of_blocks(networks, "stopping_error", lambda curve, level=level: curve[:, level])
+               for level in levels}  # [B, S, the first of these images]
     wins = _by_blocks(((i, j), each) for (i, j, _), each in pair_wins(networks).items())  # [seeds, S, m]
     distances = _by_blocks(((i, j), each) for ((i, s), (j, t)), each in picture_distances(networks).items()
                            if i != j and s != t)  # [pairs of networks, S, kept pictures]
@@ -46,7 +50,7 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
     found: dict[str, list] = {name: [] for name in (*losses, "split", *(f"onset {margin:g}" for margin in margins))}
     for blocks, images, latents, pictures in zip(*drawn):
         for name, loss in losses.items():
-            found[name].append(int((blocks @ (loss @ images)).argmin()))
+            found[name].append(int((blocks @ (loss @ images[:loss.shape[2]])).argmin()))
         chosen = torch.arange(sizes[3]).repeat_interleave(pictures.long())
         split = _over_pairs({pair: each[..., chosen].median(2).values.mean(0) for pair, each in distances.items()}, blocks)
         found["split"].append(int(split.argmin()))
@@ -57,12 +61,12 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
     return {name: _clock(steps[places], steps[0]) for name, places in found.items()}
 
 
-def _losses(networks: Networks, weights: int) -> Tensor:
-    """EDM losses [B, S, images] of V's images, the mean over each block's networks."""
-    of_blocks: dict[int, list] = {}
-    for (block, _), curve in sorted(networks.curve("stopping").items()):
-        of_blocks.setdefault(block, []).append(curve[:, weights].double())
-    return torch.stack([torch.stack(curves).mean(0) for curves in of_blocks.values()])
+def _of_blocks(networks: Networks, name: str, part: Callable[[Tensor], Tensor]) -> Tensor:
+    """A part [S, images] of an array of every network, the mean over each block's networks: [B, S, images]."""
+    found: dict[int, list] = {}
+    for (block, _), curve in sorted(networks.curve(name).items()):
+        found.setdefault(block, []).append(part(curve).double())
+    return torch.stack([torch.stack(curves).mean(0) for curves in found.values()])
 
 
 def _by_blocks(values: Iterable[tuple[tuple[int, int], Tensor]]) -> dict[tuple[int, int], Tensor]:

@@ -131,12 +131,18 @@ def held_losses(networks: Networks, held: str = "stopping", weights: int = 0) ->
     return torch.stack([curve[:, weights].double() for curve in networks.curve(held).values()]).mean(0)
 
 
-def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
-    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels, at
-    the noise levels `image_measures.SIGMAS`. Source: study 4; `measures.crossed_gap` for the errors of single images."""
+def crossed_errors(networks: Networks) -> dict[Pair, Tensor]:
+    """Errors [2, S, 24] of each pair at the noise levels `image_measures.SIGMAS`: on their own blocks,
+    [E_i(i) + E_j(j)] / 2, and on each other's, [E_i(j) + E_j(i)] / 2."""
     error = {label: curve.double() for label, curve in networks.curve("error").items()}
-    return {(i, j, seed): (error[i, seed][:, j] + error[j, seed][:, i])
-            / (error[i, seed][:, i] + error[j, seed][:, j]) - 1 for i, j, seed in networks.pairs}
+    return {(i, j, seed): torch.stack([error[i, seed][:, i] + error[j, seed][:, j],
+                                       error[i, seed][:, j] + error[j, seed][:, i]]) / 2 for i, j, seed in networks.pairs}
+
+
+def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
+    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels.
+    Source: study 4; `measures.crossed_gap` for the errors of single images."""
+    return {pair: other / own - 1 for pair, (own, other) in crossed_errors(networks).items()}
 
 
 def split_distances(networks: Networks) -> dict[str, Estimate]:
