@@ -120,10 +120,10 @@ def test_a_record_counts_where_it_is_named(small):
     record = small.root / "book/recorded/one-laptop/manifest.json"
     record.parent.mkdir(parents=True)
     record.write_text("{}")
-    small.write(a='name = "one-laptop"', b="pass", c="def runs():\n    pass\n\n\nruns()")
-    assert small.build() == {"a", "b", "c"}
+    small.write(a='name = "one-laptop"', b="pass", c="def runs():\n    pass\n\n\nruns()", d="recorded = str\nrecorded(512)")
+    assert small.build() == {"a", "b", "c", "d"}
     record.write_text("{ }")
-    assert small.build() == {"a", "c"}
+    assert small.build() == {"a", "c", "d"}
 
 
 def test_a_chapter_that_fails_is_named_with_its_cell_and_the_error_last(small):

@@ -222,11 +222,3 @@ def test_held_losses_are_the_mean_of_all_networks(made):
     assert found.shape == (2, COUNTS.held)
     expected = torch.stack([array[0].double() for array in networks.at(0, "report").values()]).mean(0)
     assert torch.allclose(found[0], expected)
-
-
-def test_resamples_are_draws_of_images_and_of_samples():
-    weights = []
-    found = image_readings.resampled(lambda images_, samples: weights.append((images_, samples)) or float(images_[0]), 7, 4,
-                                     torch.Generator().manual_seed(0), 200)
-    assert found.shape == (200,) and abs(found.mean() - 1) < 4 / 200**0.5
-    assert all(images_.sum() == 7 and samples.sum() == 4 for images_, samples in weights)

@@ -64,7 +64,7 @@ def key(chapter: Path) -> str:
 def named_in(chapter: Path) -> Callable[[str], bool]:
     """Return whether a chapter names a run; it names all of them where it lists them or computes a name."""
     text = chapter.read_text("utf8")
-    every = re.search(r"\bruns\(|\bfind\((?![\"'])", text)
+    every = re.search(r"\b(runs|recorded)\(|\bfind\((?![\"'])", text)
     return lambda name: bool(every) or name in text
 
 

@@ -8,7 +8,7 @@ and latents; the unit of replication is the block.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -220,13 +220,3 @@ def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Te
                             for mean, covariance in zip(means, covariances)])
 
     return {label: distances(results) for label, results in networks.results.items()}
-
-
-def resampled(statistic: Callable[[Tensor, Tensor], float], images: int, samples: int, generator: Generator,
-              resamples: int = 1000) -> Tensor:
-    """A statistic [resamples] of numbers of draws of held-out images [images] and of samples [samples], which all networks
-    share: the bootstrap for what they decide together, such as the order of an onset and a minimum."""
-    def counts(count: int) -> Tensor:
-        return torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count).double()
-
-    return torch.tensor([statistic(counts(images), counts(samples)) for _ in range(resamples)], dtype=torch.float64)
