@@ -279,8 +279,12 @@ def show_clocks(axes, named=False):
     """The onset of preference and the minimum of the loss."""
     for name, (text, color) in CLOCKS.items():
         clock = struck[name]
-        moment(axes, clock.step, clock.low, clock.high, color, text if named else "",
-               0.9 if name.startswith("onset") else 1)
+        moment(axes, clock.step, clock.low, clock.high, color)
+        if named:
+            axes.annotate(text, (clock.step, 0.98), (-3 if name == "onset 0.05" else 3, 0),
+                          xycoords=axes.get_xaxis_transform(), va="top", color=color,
+                          textcoords="offset points", fontsize=8.5,
+                          ha="right" if name == "onset 0.05" else "left")
 
 
 own_loss = over_each_block({
@@ -294,7 +298,7 @@ figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(8.6, 6.
                                                           sharex=True)
 held_mean = held_out.mean(1)
 curve(first, steps, own_loss[0], "own block", TRAIN, *own_loss[1:])
-curve(first, steps, held_mean, "stopping set", LOSS)
+curve(first, steps, held_mean, "V", LOSS)
 first.set(ylabel="loss", ylim=(0.12, 0.32))
 for kind, (text, color) in DIFFERING.items():
     estimate = distances[kind]
@@ -706,10 +710,11 @@ for axes, values in zip(panels, ((over.value, over.value - 2 * over.error,
     for step in LABELED:
         place = steps.tolist().index(step)
         point = report_loss[0][place].item(), values[0][place].item()
-        axes.annotate(f"{step:,}", point, (7, 8), textcoords="offset points",
-                      fontsize=8.5)
+        past = step >= steps[least]  # where the curve turns back
+        axes.annotate(f"{step:,}", point, (-7, -4) if past else (7, 8), fontsize=8.5,
+                      textcoords="offset points", ha="right" if past else "left")
     axes.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
-    axes.set_xlabel("loss on the report set")
+    axes.set(xlabel="loss on H, the report set", xlim=(0.19, None))
 panels[0].set_ylabel(r"preference $\nu$")
 panels[1].set_ylabel("area under the attacker's curve");
 
