@@ -281,10 +281,11 @@ def show_clocks(axes, named=False):
         clock = struck[name]
         moment(axes, clock.step, clock.low, clock.high, color)
         if named:
-            axes.annotate(text, (clock.step, 0.98), (-3 if name == "onset 0.05" else 3, 0),
+            aside = -3 if name == "onset 0.05" else 3
+            axes.annotate(text, (clock.step, 0.98), (aside, 0),
                           xycoords=axes.get_xaxis_transform(), va="top", color=color,
                           textcoords="offset points", fontsize=8.5,
-                          ha="right" if name == "onset 0.05" else "left")
+                          ha="right" if aside < 0 else "left")
 
 
 own_loss = over_each_block({
@@ -518,47 +519,54 @@ left_of = {name: leave_one_out(lambda chosen, each=curves: left_at(each, chosen)
                                range(4)) for name, curves in thin.items()}
 
 
-def single(statistics):
+def single(statistics, networks_at):
     """The share of near-copies in a mixture that keeps what networks do."""
     def share(chosen):
         ours, rest, copies = (left_at(thin[name], chosen)[2] for name in
-                              (at_loss, statistics, "blur 0.5"))
+                              (networks_at, statistics, "blur 0.5"))
         return (rest - ours) / (rest - copies)
     return leave_one_out(share, range(4))
 
 
-by_class, by_one = single("class Gaussians"), single("Gaussian")
-assert by_class.value - 2 * by_class.error < 0 < by_one.value < 0.5
+at_end = f"networks, step {steps[-1]:,}"
 assert left_of["blur 0.5"].value < left_of[at_loss].value - 4 * left_of[at_loss].error
 glue(left_copy=left_of["blur 0.5"].value, left_class=left_of["class Gaussians"].value,
      left_one=left_of["Gaussian"].value, left_net=left_of[at_loss].value,
-     left_error=2 * left_of[at_loss].error, single_class=by_class.value,
-     reach_class=2 * by_class.error, single_one=by_one.value,
-     reach_one=2 * by_one.error)
+     left_error=2 * left_of[at_loss].error)
+for when, networks_at in (("least", at_loss), ("end", at_end)):
+    for kind, statistics in (("class", "class Gaussians"), ("one", "Gaussian")):
+        part = single(statistics, networks_at)
+        glue(**{f"{kind}_{when}": part.value, f"{kind}_{when}_reach": 2 * part.error})
+        assert part.value + 2 * part.error < (0.4 if when == "least" else 0.6)
 
 # %% [markdown]
-# Both say the same. With 64 images left, a near-copy keeps {glue:text}`left_copy:.0%`
-# of its excess, class Gaussians {glue:text}`left_class:.0%`, one Gaussian
-# {glue:text}`left_one:.0%`; networks at their least loss {glue:text}`left_net:.0%` ±
-# {glue:text}`left_error:.0%`. In the exchange
-# copies come last again, and networks stand with the statistics. (It has to be:
-# the preference is a mean over exchanges of single images, for any generator, by a
-# theorem of the [companion](05b_two_halves_deeper.py). So the generators beside it
-# decide.)
+# With 64 of 512 images left:
+#
+# | generators | excess that is left |
+# | --- | --- |
+# | near-copies | {glue:text}`left_copy:.2f` |
+# | class Gaussians | {glue:text}`left_class:.2f` |
+# | one Gaussian | {glue:text}`left_one:.2f` |
+# | networks at their least loss | {glue:text}`left_net:.2f` ± {glue:text}`left_error:.2f` |
+#
+# In the exchange copies come last again, and networks stand with the statistics. (It
+# has to agree: the preference is a mean over exchanges of single images, for any
+# generator, by a theorem of the [companion](05b_two_halves_deeper.py). So it is the
+# generators beside it that decide.)
 #
 # Read as a mixture of near-copies and of one kind of statistics, the excess is single
-# images in a share of
+# images in a share of (± 2 standard errors over blocks)
 #
-# | statistics taken for the rest | share of single images at the least loss |
-# | --- | --- |
-# | class Gaussians | {glue:text}`single_class:.2f` ± {glue:text}`reach_class:.2f` |
-# | one Gaussian | {glue:text}`single_one:.2f` ± {glue:text}`reach_one:.2f` |
+# | statistics taken for the rest | at the least loss | in the end |
+# | --- | --- | --- |
+# | class Gaussians | {glue:text}`class_least:.2f` ± {glue:text}`class_least_reach:.2f` | {glue:text}`class_end:.2f` ± {glue:text}`class_end_reach:.2f` |
+# | one Gaussian | {glue:text}`one_least:.2f` ± {glue:text}`one_least_reach:.2f` | {glue:text}`one_end:.2f` ± {glue:text}`one_end_reach:.2f` |
 #
-# (± 2 standard errors over blocks.) *From none to less than half of the preference is
-# single images; the rest is what a few statistics of the block would buy.* Only the
-# former statistics lean as much as networks do, and they leave nothing to copies. Yet
-# a Gaussian of 51 images in 256 dimensions holds on to their span; statistics of that
-# kind are no innocence.
+# *At the least loss, single images make between none and four tenths of the
+# preference; the rest is what a few statistics of the block would buy.* Later it is
+# more. Only the class Gaussians lean as much as networks do, and they leave nothing
+# to copies at the least loss. Yet a Gaussian of 51 images in 256 dimensions holds on
+# to their span: statistics of that kind are no innocence.
 #
 # ## Part of the published dip is the seed
 #
@@ -743,7 +751,6 @@ print(f"{'unseen images: no memory':52}  0.500     0.500     {ideal:.2f}")
 
 # %% tags=["remove-cell"]
 glue(added_0=prices["preference, margin 0"][0], added_510=prices["step 510"][0],
-     area_least=prices["least loss"][2], area_0=prices["preference, margin 0"][2],
      area_510=prices["step 510"][2])
 assert all(rules["preference, margin .05"][label] >= place
            for label, place in rules["least loss"].items())
@@ -753,11 +760,11 @@ assert prices["preference, margin .05"][2] > prices["least loss"][2]
 # The rule is an honest one, and it comes too late: one network against one block held
 # back must lean by much more than .05 to be sure of .05, and the rule stops after the
 # loss has turned, where all is worse. With margin 0 it stops before it, costs
-# {glue:text}`added_0:.1%` of the loss, and takes the attacker's area from
-# {glue:text}`area_least:.3f` to {glue:text}`area_0:.3f`. Whoever stops at step 510
-# pays {glue:text}`added_510:.1%` and still leaves {glue:text}`area_510:.3f`. There is
-# no step on this curve where a network has learned and does not lean: preference and
-# loss are traded for each other all the way.
+# {glue:text}`added_0:.1%` of the loss, and takes little from the attacker. Whoever
+# stops at step 510 pays {glue:text}`added_510:.1%`, and an attacker's area of
+# {glue:text}`area_510:.2f` is left. There is no step on this curve where a network
+# has learned and does not lean: preference and loss are traded for each other all the
+# way.
 #
 # ## Summary
 #
@@ -767,8 +774,8 @@ assert prices["preference, margin .05"][2] > prices["least loss"][2]
 #   margin declared beforehand, with the probability stated; and they lean as much as
 #   class Gaussians of the block would, none of which remembers an image.
 # - Thinned to an eighth of the images, their preference keeps as much as that of
-#   class Gaussians and four times as much as a near-copy's: from none to less than
-#   half of it is single images, the rest statistics.
+#   class Gaussians and three times as much as a near-copy's: at the least loss from
+#   none to four tenths of it is single images, the rest statistics; later it is more.
 # - The dip of the distance between samples, the published sign, is in part the death
 #   of the seed's variance. The data's part rises from the first checkpoints on.
 # - An attacker with a second network finds members at the best test loss, and many of
