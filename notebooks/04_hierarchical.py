@@ -641,13 +641,14 @@ grid[0, 0].set_ylabel("known, nats a token")
 grid[1, 0].set_ylabel("leaning, nats a token");
 
 # %% tags=["remove-cell"]
+glue(tests=few.config.counts.uniform)
 for name, family in (("few", few), ("more", more)):
     own, test = (parts(family, where, 1).mean(1) for where in ("own", "test"))
     split_step, test_step = (struck[family][at].step for at in ("split", "level 0"))
     known = parts(family, "own", 0).mean(1)
     glue(**{f"{name}_own_split": value_at(own, family, split_step),
             f"{name}_own_test": value_at(own, family, test_step),
-            f"{name}_own_end": own[-1], "tests": family.config.counts.uniform,
+            f"{name}_own_end": own[-1],
             f"{name}_test_leaning": test.abs().max(),
             f"{name}_counting_leans": counting_leans[family].mean()})
     assert value_at(known, family, test_step) < value_at(known, family, split_step)

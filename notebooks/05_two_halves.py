@@ -703,7 +703,7 @@ rules = {"least loss": {label: int(loss.argmin())
          "step 510": dict.fromkeys(alone, steps.tolist().index(510))}
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What is given for what: preference, and area under the attacker's curve (calibrated), against the loss on the report set, checkpoint by checkpoint, mean of eight networks (bars: 95 % over blocks). Numbers: steps. Dotted: no memory.", "name": "fig-price"}, "image": {"alt": "Two panels. From right to left the loss falls to 0.196 while preference and the attacker's area rise; then the curve turns back to larger loss with both rising steeply.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What is given for what: preference, and area under the attacker's curve (calibrated), against the loss on the report set, checkpoint by checkpoint, mean of eight networks (bars: 95 % over blocks). Numbers: steps. Dotted: no memory.", "name": "fig-stopping"}, "image": {"alt": "Two panels. From right to left the loss falls to 0.196 while preference and the attacker's area rise; then the curve turns back to larger loss with both rising steeply.", "width": "100%"}}
 LABELED = (235, 510, 855, 1432, 2400)
 report_loss = over_each_block(on_report)
 figure, panels = plt.subplots(1, 2, figsize=(8.6, 3.6))
