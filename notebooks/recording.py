@@ -118,6 +118,11 @@ HTML(table([heading, *(
 # the ring of chapter 3, fitted where any large blur fits as well, came out differently
 # on every processor. The chapter reports what the blur leaves of the points instead.
 #
+# Some records hold what a long training ended with: weights to be loaded, samples drawn
+# with them. Training amplifies rounding until a network elsewhere is another draw from
+# the same law, so these are *kept*, without a tolerance, and never compared between
+# machines. What is concluded from them stands with its interval over networks.
+#
 # Where a live array differs from its record by more than its tolerance, `beside` shows
 # a notice with array, size and both machines, and the page goes on: a reader can do
 # nothing about it. `make test` fails. It also executes all chapters under the plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -25,7 +26,8 @@ from nearsight.records.tolerances import ABSENT, largest_difference, measured
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """An array of one stage, recorded and computed again: their `largest_difference`, and the tolerance for it."""
+    """An array of one stage, recorded and computed again: their `largest_difference`, and the tolerance for it, which is
+    infinite for what is kept but not determined."""
 
     step: int
     name: str
@@ -51,15 +53,17 @@ class Comparison:
     @property
     def worst(self) -> Difference | None:
         """The largest difference, in units of its tolerance, at the first step where one exceeds it; None: all agree."""
-        failing = [each for each in self.differences if each.largest > each.tolerance]
+        failing = [each for each in self.differences if each.largest > each.tolerance or each.largest == math.inf]
         first = [each for each in failing if each.step == failing[0].step]
-        return max(first, key=lambda each: each.largest / (each.tolerance or 1e-300), default=None)
+        return max(first, key=lambda each: each.largest / min(each.tolerance or 1e-300, 1), default=None)
 
     def __str__(self) -> str:
         if self.worst:
             return str(self.worst)
         to_the_bit = not any(each.tolerance for each in self.differences)
         how = "equal bits on this machine" if to_the_bit else "each within its measured tolerance"
+        if kept := sum(each.tolerance == math.inf for each in self.differences):
+            how += f", where it has one: {kept} are kept without"
         return f"{len(self.differences)} arrays up to step {self.differences[-1].step} agree: {how}"
 
     __repr__ = __str__
@@ -68,14 +72,16 @@ class Comparison:
 def compare(record: Record, again: Results, device: str = "cpu", tolerances: dict[str, float] | None = None) -> Comparison:
     """Compare results that were just computed with the record, at the steps that were computed.
 
-    Each array is held to its tolerance, those of the manifest where none are given; one without any, to equal bits.
+    Each array is held to its tolerance, those of the manifest where none are given. One that no standing stage has, such as
+    the weights at the end of a long training, has none: it must be there, in its shape. With {} all are held to equal bits.
     """
     kept = record.manifest
     tolerances = kept.tolerances if tolerances is None else tolerances
     old = {key: array for key, array in record.results.arrays.items() if key[0] in again.steps}
     new = again.arrays
     pairs = {key: (old.get(key, ABSENT), new.get(key, ABSENT)) for key in sorted(old.keys() | new.keys())}
-    differences = tuple(Difference(step, name, *pair, largest_difference(*pair), tolerances.get(name, 0.0))
+    differences = tuple(Difference(step, name, *pair, largest_difference(*pair),
+                                   tolerances.get(name, math.inf) if tolerances else 0.0)
                         for (step, name), pair in pairs.items())
     return Comparison(kept.run, differences, *(", ".join(where[part] for part in ("processor", "capability"))
                                                for where in (kept.machine, machine(device))))

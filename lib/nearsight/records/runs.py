@@ -28,7 +28,8 @@ takes many runs, such as a network each, the list holds them one by one. The rul
   earlier snapshots once more and goes on from the newest checkpoint in the folder; stages that are independent of each
   other go through `nearsight.records.sweeps.stages`, which takes only those that are asked for.
 - What is recorded is determined: other kernels, which take sums in another order, change it by rounding alone. That is
-  measured when a run is recorded (`nearsight.records.tolerances`), and an array that fails is refused.
+  measured in those stages when a run is recorded (`nearsight.records.tolerances`), and an array that fails is refused. An
+  array that none of them has is not measured: weights that are kept to be used, and what is sampled with them.
 """
 
 from __future__ import annotations
