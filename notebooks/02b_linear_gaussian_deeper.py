@@ -545,7 +545,7 @@ glue(isotropic_small=kl_of_much_data(torch.ones(32), 0.01),
 # 4. In the experiment with a network, originals lie in 0…255, training data in [−1, 1],
 #    samples in [0, 1], and are compared on one grid; and the sets are of unequal size
 #    (10 samples, 10 training points, 100 originals).
-# 5. Ten steps with $\beta \le 0.02$ leave {glue:text}`kept:.0%` of the signal
+# 5. Ten steps with $\beta \le 0.02$ leave {glue:text}`kept:.0f` % of the signal
 #    ($\bar\alpha =$ {glue:text}`kept:.3f`), and sampling starts from pure noise.
 # 6. At most 250 images, batches of 128 and 20 epochs are {glue:text}`fewest:.0f` to
 #    {glue:text}`most:.0f` steps of the optimizer.
@@ -584,7 +584,7 @@ optimizer_steps = [20 * math.ceil(images / 128) for images in range(10, 251)]
 shares_ideal = released.double().mean(), common.double().mean()
 assert shares_ideal[0] == 1 and 0.05 < shares_ideal[1] < 0.3
 common_low, common_high = wilson(int(common.sum()), len(common))
-glue(kept=kept, ideal_released=shares_ideal[0], ideal_common=shares_ideal[1],
+glue(kept=100 * kept, ideal_released=shares_ideal[0], ideal_common=shares_ideal[1],
      common_low=common_low, common_high=common_high,
      fewest=min(optimizer_steps), most=max(optimizer_steps))
 

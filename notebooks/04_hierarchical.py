@@ -676,7 +676,7 @@ for name, family in (("few", few), ("more", more)):
 #
 # Do samples come near the block? Strings of 8 tokens are often near by themselves: to
 # 500 strings of this language a fresh one has a mean distance of
-# {glue:text}`fresh_distance:.2f` places, and {glue:text}`fresh_copies:.0%` of fresh
+# {glue:text}`fresh_distance:.2f` places, and {glue:text}`fresh_copies:.0f` % of fresh
 # strings are copies. So copies prove nothing here. The published measure
 # $\mathrm{KL}_\text{NN}$ is the divergence of the law of samples' distances from that
 # of fresh strings, which we know exactly. It has no sign; the difference of means
@@ -686,7 +686,7 @@ for name, family in (("few", few), ("more", more)):
 
 # %% tags=["remove-input"]
 glue(fresh_distance=(laws[more] @ torch.arange(9.0)).mean(),
-     fresh_copies=laws[more][:, 0].mean())
+     fresh_copies=100 * laws[more][:, 0].mean())
 
 # %%
 asked = {family: family.sampled[family.sampled >= 300].tolist() for family in laws}
@@ -854,8 +854,9 @@ for name, family in (("few", few), ("more", more)):
     for clock, text in (("split", "split"), ("level 0", "test")):
         for kind in KINDS:
             values = prices[family, clock, kind]
-            glue(**{f"{name}_{text}_{kind}_{what}": value for what, value in
-                    zip(("distance", "whole", "own"), values)})
+            glue(**{f"{name}_{text}_{kind}_distance": values[0],
+                    f"{name}_{text}_{kind}_whole": 100 * values[1],
+                    f"{name}_{text}_{kind}_own": values[2]})
     assert (prices[family, "level 0", "committee"][0]
             < prices[family, "level 0", "averaged"][0]
             < prices[family, "level 0", "raw"][0])
@@ -866,8 +867,8 @@ for name, family in (("few", few), ("more", more)):
 # ("Whole": share of samples in the language; "own": preference; both at the nearest
 # checkpoint with samples.) Stopping at the split clock is no remedy: a network is then
 # {glue:text}`few_split_averaged_distance:.2f` nats from the truth, farther than
-# $\mathrm{BP}_3$, and {glue:text}`few_split_averaged_whole:.0%` of its strings are of
-# the language. At the test clock it is {glue:text}`few_test_averaged_whole:.0%`, at a
+# $\mathrm{BP}_3$, and {glue:text}`few_split_averaged_whole:.0f` % of its strings are of
+# the language. At the test clock it is {glue:text}`few_test_averaged_whole:.0f` %, at a
 # preference of {glue:text}`few_test_averaged_own:.3f`.
 #
 # Averaging does more. Averaged weights are {glue:text}`few_test_averaged_distance:.2f`

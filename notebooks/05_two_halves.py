@@ -111,13 +111,13 @@ live, smoke = records.compute(run), records.load(run)
 beside(records.compare(smoke, live))
 
 # %% tags=["hide-input"]
-print("step   training loss           loss on the stopping set")
-print("           now    recorded       now    recorded")
+print("step       training loss      loss on the stopping set")
+print("          now   recorded            now   recorded")
 for now, then in zip(live.stages, smoke.results.stages):
     losses = [float(each.arrays["loss"]) for each in (now, then)]
     held = [float(each.arrays["stopping"][0].double().mean()) for each in (now, then)]
-    print(f"{now.step:4}   {losses[0]:7.4f}   {losses[1]:7.4f}   {held[0]:7.4f}   "
-          f"{held[1]:7.4f}")
+    print(f"{now.step:4}   {losses[0]:6.4f}     {losses[1]:6.4f}         {held[0]:6.4f}     "
+          f"{held[1]:6.4f}")
 
 # %%
 kept = recorded("512")
@@ -160,8 +160,8 @@ gallery([(name, torch.cat(images[:-1])) for name, images in rows.items()],
 # networks make of the same latents,
 #
 # $$
-# \nu = \tfrac12 \big( \text{share of A's samples nearer to A}
-#     + \text{share of B's samples nearer to B} \big),
+# \nu = \tfrac12 \big( \Pr(\text{sample of A is nearer to A})
+#     + \Pr(\text{of B, to B}) \big),
 # $$ (eq-own)
 #
 # the *preference for its own*. Two models that make the same samples have $\nu = ½$
@@ -218,11 +218,11 @@ for place, image in enumerate([cards[hub], *theirs]):
 # %% tags=["remove-cell"]
 rejected = [float((values < 0.05).double().mean()) for values in (by_deal, by_binomial)]
 assert rejected[0] < 0.07 and rejected[1] > 0.1
-glue(rejected_deal=rejected[0], rejected_binomial=rejected[1], hub_owns=owned[0].max())
+glue(rejected_deal=100 * rejected[0], rejected_binomial=100 * rejected[1], hub_owns=owned[0].max())
 
 # %% [markdown]
-# At a nominal level of 5 % the deal rejects {glue:text}`rejected_deal:.1%` of random
-# hands, the binomial law {glue:text}`rejected_binomial:.1%`; the hub owns
+# At a nominal level of 5 % the deal rejects {glue:text}`rejected_deal:.1f` % of
+# random hands, the binomial law {glue:text}`rejected_binomial:.1f` %; the hub owns
 # {glue:text}`hub_owns:.0f` of 1,024 images. For all eight networks at once, one deal
 # of all 2,048 images into four blocks is the null (`joint_preferences`).
 #
@@ -255,15 +255,17 @@ def preference_of(samples):
 rungs = {name: preference_of(samples) for name, samples in made.items()}
 
 # %%
-joint = joint_preferences(family, generator, relabelings=400)
+deals = torch.Generator().manual_seed(512)  # the same on all pages with these networks
+joint = joint_preferences(family, deals, relabelings=400)
 preference = torch.tensor([each.preference for each in joint], dtype=torch.float64)
 level = 1 - 0.05 / len(joint)  # Bonferroni's correction over checkpoints
 lower = torch.tensor([each.interval(level)[0] for each in joint], dtype=torch.float64)
-struck = clocks(family, preference - lower, generator)
+struck = clocks(family, preference - lower, deals)
 at_onset = steps.tolist().index(struck["onset 0.05"].step)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training of eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference for the own block (bands: 95 %), with generators that know a block's statistics alone. Dashed: three clocks.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
-CLOCKS = {"onset 0.05": ("onset", TRAIN), "loss": ("least loss", LOSS)}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training of eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference for the own block (bands: 95 %), with generators that know a block's statistics alone. Dashed: the onset of the preference, the least loss, and where paired samples are most alike.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
+CLOCKS = {"onset 0.05": ("onset", TRAIN), "split": ("most alike", "#9A6A00"),
+          "loss": ("least loss", LOSS)}
 DIFFERING = {"both": ("other block and seed", NEUTRAL),
              "data": ("other block", HOLDOUT), "seed": ("other seed", THEORY)}
 
@@ -275,17 +277,16 @@ def over_each_block(values):
     return mean_interval(torch.stack(by_block).mean(1).double().reshape(4, -1))
 
 
-def show_clocks(axes, named=False):
-    """The onset of preference and the minimum of the loss."""
-    for name, (text, color) in CLOCKS.items():
-        clock = struck[name]
+def show_clocks(axes, *names):
+    """The least loss, and another clock, with their intervals."""
+    for name in (*names, "loss"):
+        clock, (text, color) = struck[name], CLOCKS[name]
         moment(axes, clock.step, clock.low, clock.high, color)
-        if named:
-            aside = -3 if name == "onset 0.05" else 3
-            axes.annotate(text, (clock.step, 0.98), (aside, 0),
-                          xycoords=axes.get_xaxis_transform(), va="top", color=color,
-                          textcoords="offset points", fontsize=8.5,
-                          ha="right" if aside < 0 else "left")
+        aside = 3 if name == "loss" else -3
+        axes.annotate(text, (clock.step, 0.98), (aside, 0),
+                      xycoords=axes.get_xaxis_transform(), va="top", color=color,
+                      textcoords="offset points", fontsize=8.5,
+                      ha="right" if aside < 0 else "left")
 
 
 own_loss = over_each_block({
@@ -319,16 +320,18 @@ for name, rung in rungs.items():
     if name == "class shares":
         continue  # which lies on the line of the mean
     name = "mean, class shares" if name == "mean" else name
-    fourth.annotate(name, (52, float(rung.value)), (0, 2), textcoords="offset points",
-                    fontsize=8.5, color=NEUTRAL)
-fourth.set(ylabel="preference for the own block", ylim=(0.49, 0.7))
+    below = name.startswith("mean")
+    fourth.annotate(name, (52, float(rung.value)), (0, -3 if below else 2), fontsize=8.5,
+                    textcoords="offset points", va="top" if below else "bottom",
+                    color=NEUTRAL)
+fourth.set(ylabel="preference for the own block", ylim=(0.485, 0.7))
 for axes in (first, second, third, fourth):
-    show_clocks(axes, axes is first)
+    show_clocks(axes, "split" if axes is second else "onset 0.05")
 for axes in (third, fourth):
     step_axis(axes, (50, 200, 500, 1000, 2000))
 
 # %% tags=["hide-input"]
-print("clock                          step [95 %]              before the least loss")
+print(f"{'clock':25}   {'step [95 %]':22}   before the least loss")
 for name, text in (("split", "samples most alike"), ("onset 0", "preference above 1/2"),
                    ("onset 0.05", "preference above 0.55"),
                    ("loss", "least held-out loss"),
@@ -352,7 +355,7 @@ assert all(each.deal.p_value < 0.01 for each in joint[7:])
 glue(onset=struck["onset 0.05"].step, onset_0=struck["onset 0"].step,
      onset_blocks=steps[onset_blocks],
      order=struck["onset 0.05"].before(struck["loss"]),
-     falls=1 - loss_at[least] / loss_at[at_onset],
+     falls=100 - 100 * loss_at[least] / loss_at[at_onset],
      rung_networks=of_pairs.value[least], error_networks=2 * of_pairs.error[least])
 for name, rung in rungs.items():
     glue(**{f"rung_{name.replace(' ', '_')}": rung.value,
@@ -363,7 +366,7 @@ for name, rung in rungs.items():
 # averaged weights, and a preference of more than .55. It is exceeded for sure from
 # step {glue:text}`onset:,.0f` on, before the least loss with probability
 # {glue:text}`order:.2f` when blocks, images and latents are drawn anew, and the loss
-# falls by another {glue:text}`falls:.1%` after it. (That it exceeds ½ is sure from
+# falls by another {glue:text}`falls:.1f` % after it. (That it exceeds ½ is sure from
 # step {glue:text}`onset_0:.0f` on, which tells the power of the test and no danger.)
 #
 # Four blocks are few. If blocks alone are drawn, by Student's law and corrected for
@@ -594,7 +597,8 @@ for name, color in (("data", HOLDOUT), ("seed", THEORY), ("mixed", NEUTRAL)):
     parts = [getattr(each, f"{name}_variance") for each in variances]
     value, error = (torch.stack([getattr(part, what) for part in parts])
                     for what in ("value", "error"))
-    curve(axes, steps, value, name, color, value - 2 * error, value + 2 * error)
+    curve(axes, steps, value, name, color, value - 2 * error, value + 2 * error,
+          offset=(4, {"data": 5, "mixed": -5}.get(name, 0)))
 moment(axes, struck["split"].step, struck["split"].low, struck["split"].high, "#9A6A00",
        "samples most alike")
 axes.set(ylabel="variance a direction", ylim=(0, None))
@@ -658,20 +662,20 @@ for (name, kind), rates in found.items():
 
 # %% tags=["remove-cell"]
 ratios = torch.cat([each.flatten() for each in family.curve("ratio").values()])
-glue(plain_least=found["least loss", "plain"][0][0].mean(),
-     calibrated_least=found["least loss", "calibrated"][0][0].mean(),
-     calibrated_onset=found["onset", "calibrated"][0][0].mean(),
+glue(plain_least=100 * found["least loss", "plain"][0][0].mean(),
+     calibrated_least=100 * found["least loss", "calibrated"][0][0].mean(),
+     calibrated_onset=100 * found["onset", "calibrated"][0][0].mean(),
      copies=(ratios < 1 / 3).sum())
 assert (ratios < 1 / 3).double().mean() < 1e-3
 
 # %% [markdown]
 # At the least loss, by the network alone, an attacker finds
-# {glue:text}`plain_least:.1%` of the members at the price of 1 % false alarms; with a
-# network of another block to compare with, {glue:text}`calibrated_least:.1%`, and at
-# the onset of the preference already {glue:text}`calibrated_onset:.1%`. No sample is
-# memorized at any checkpoint: {glue:text}`copies:.0f` of all samples of all networks
-# have $d_1/d_2 < 1/3$. Fresh images in the place of members would be found as often
-# as there are false alarms. The area is a lower bound of what leaks.
+# {glue:text}`plain_least:.1f` % of the members at the price of 1 % false alarms; with
+# a network of another block to compare with, {glue:text}`calibrated_least:.1f` %, and
+# at the onset of the preference already {glue:text}`calibrated_onset:.1f` %. No
+# sample is memorized at any checkpoint: {glue:text}`copies:.0f` of all samples of all
+# networks have $d_1/d_2 < 1/3$. Fresh images in the place of members would be found
+# as often as there are false alarms. The area is a lower bound of what leaks.
 #
 # ## The price of stopping early
 #
@@ -718,11 +722,11 @@ for axes, values in zip(panels, ((over.value, over.value - 2 * over.error,
     for step in LABELED:
         place = steps.tolist().index(step)
         point = report_loss[0][place].item(), values[0][place].item()
-        past = step >= steps[least]  # where the curve turns back
-        axes.annotate(f"{step:,}", point, (-7, -4) if past else (7, 8), fontsize=8.5,
-                      textcoords="offset points", ha="right" if past else "left")
+        turn = step == steps[least]  # left of it there is room
+        axes.annotate(f"{step:,}", point, (-7, -4) if turn else (7, 6), fontsize=8.5,
+                      textcoords="offset points", ha="right" if turn else "left")
     axes.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
-    axes.set(xlabel="loss on H, the report set", xlim=(0.19, None))
+    axes.set(xlabel="loss on H, the report set", xlim=(0.185, None))
 panels[0].set_ylabel(r"preference $\nu$")
 panels[1].set_ylabel("area under the attacker's curve");
 
@@ -750,7 +754,8 @@ for name, (*shares, off) in prices.items():
 print(f"{'unseen images: no memory':52}  0.500     0.500     {ideal:.2f}")
 
 # %% tags=["remove-cell"]
-glue(added_0=prices["preference, margin 0"][0], added_510=prices["step 510"][0],
+glue(added_0=100 * prices["preference, margin 0"][0],
+     added_510=100 * prices["step 510"][0],
      area_510=prices["step 510"][2])
 assert all(rules["preference, margin .05"][label] >= place
            for label, place in rules["least loss"].items())
@@ -760,8 +765,8 @@ assert prices["preference, margin .05"][2] > prices["least loss"][2]
 # The rule is an honest one, and it comes too late: one network against one block held
 # back must lean by much more than .05 to be sure of .05, and the rule stops after the
 # loss has turned, where all is worse. With margin 0 it stops before it, costs
-# {glue:text}`added_0:.1%` of the loss, and takes little from the attacker. Whoever
-# stops at step 510 pays {glue:text}`added_510:.1%`, and an attacker's area of
+# {glue:text}`added_0:.1f` % of the loss, and takes little from the attacker. Whoever
+# stops at step 510 pays {glue:text}`added_510:.1f` %, and an attacker's area of
 # {glue:text}`area_510:.2f` is left. There is no step on this curve where a network
 # has learned and does not lean: preference and loss are traded for each other all the
 # way.
