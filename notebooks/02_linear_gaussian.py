@@ -550,8 +550,8 @@ glue(area=area, whole=whole, small_noise_share=100 * small_share)
 # %% [markdown]
 # The area under the integrand from $\sigma_0 = 0.1$ is {glue:text}`area:.3f` for
 # $n = 2d$; the divergence per dimension there is {glue:text}`whole:.3f`. At $n = d$,
-# {glue:text}`small_noise_share:.0f` % of the divergence down to $\sigma = 10^{-3}$ comes
-# from noise levels below 0.1. *The jump lives at vanishing noise only.*
+# {glue:text}`small_noise_share:.0f` % of the divergence down to $\sigma = 10^{-3}$
+# comes from noise levels below 0.1. *The jump lives at vanishing noise only.*
 #
 # So an instrument that looks at each noise level by itself should see it there, and
 # only there. The book has one, the relative gap $G(\sigma)$ between held-out and

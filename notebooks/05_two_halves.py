@@ -116,8 +116,8 @@ print("          now   recorded            now   recorded")
 for now, then in zip(live.stages, smoke.results.stages):
     losses = [float(each.arrays["loss"]) for each in (now, then)]
     held = [float(each.arrays["stopping"][0].double().mean()) for each in (now, then)]
-    print(f"{now.step:4}   {losses[0]:6.4f}     {losses[1]:6.4f}         {held[0]:6.4f}     "
-          f"{held[1]:6.4f}")
+    print(f"{now.step:4}   {losses[0]:6.4f}     {losses[1]:6.4f}"
+          f"         {held[0]:6.4f}     {held[1]:6.4f}")
 
 # %%
 kept = recorded("512")
@@ -218,7 +218,8 @@ for place, image in enumerate([cards[hub], *theirs]):
 # %% tags=["remove-cell"]
 rejected = [float((values < 0.05).double().mean()) for values in (by_deal, by_binomial)]
 assert rejected[0] < 0.07 and rejected[1] > 0.1
-glue(rejected_deal=100 * rejected[0], rejected_binomial=100 * rejected[1], hub_owns=owned[0].max())
+glue(rejected_deal=100 * rejected[0], rejected_binomial=100 * rejected[1],
+     hub_owns=owned[0].max())
 
 # %% [markdown]
 # At a nominal level of 5 % the deal rejects {glue:text}`rejected_deal:.1f` % of
@@ -263,7 +264,7 @@ lower = torch.tensor([each.interval(level)[0] for each in joint], dtype=torch.fl
 struck = clocks(family, preference - lower, deals)
 at_onset = steps.tolist().index(struck["onset 0.05"].step)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Training of eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference for the own block (bands: 95 %), with generators that know a block's statistics alone. Dashed: the onset of the preference, the least loss, and where paired samples are most alike.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference (bands: 95 %), and that of generators that know a block's statistics alone. Dashed: onset of the preference, least loss, samples most alike.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
 CLOCKS = {"onset 0.05": ("onset", TRAIN), "split": ("most alike", "#9A6A00"),
           "loss": ("least loss", LOSS)}
 DIFFERING = {"both": ("other block and seed", NEUTRAL),
@@ -321,9 +322,9 @@ for name, rung in rungs.items():
         continue  # which lies on the line of the mean
     name = "mean, class shares" if name == "mean" else name
     below = name.startswith("mean")
-    fourth.annotate(name, (52, float(rung.value)), (0, -3 if below else 2), fontsize=8.5,
+    fourth.annotate(name, (52, float(rung.value)), (0, -3 if below else 2),
                     textcoords="offset points", va="top" if below else "bottom",
-                    color=NEUTRAL)
+                    fontsize=8.5, color=NEUTRAL)
 fourth.set(ylabel="preference for the own block", ylim=(0.485, 0.7))
 for axes in (first, second, third, fourth):
     show_clocks(axes, "split" if axes is second else "onset 0.05")

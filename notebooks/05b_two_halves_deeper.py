@@ -814,21 +814,23 @@ RULES = {"copies with noise": lambda held: held[(37 * z[:, 0]).long() % 3] + 0.3
          "mean and covariance": lambda held: held.mean(0) + z @ held.T.cov(),
          "nonsense": lambda held: held.amax(0) * z.sin() + held.square().mean()}
 hands = list(combinations(range(6), 3))
-both_ways = {}
+own_share, by_exchange = {}, {}
 for name, rule in RULES.items():
     shares = {hand: nearest(rule(points[list(hand)]), points).index[:, 0]
               .bincount(minlength=6) / 40 for hand in hands}
-    own = sum(shares[hand][list(hand)].sum() for hand in hands) / len(hands)
+    own_share[name] = sum(shares[hand][list(hand)].sum() for hand in hands) / len(hands)
     lost = [shares[hand][j] - shares[tuple(sorted({*hand} - {j} | {back}))][j]
             for hand in hands for j in hand for back in {*range(6)} - {*hand}]
-    both_ways[name] = float(own), float(0.5 + 3 / 2 * sum(lost) / len(lost))
+    by_exchange[name] = 0.5 + 3 / 2 * sum(lost) / len(lost)
+
+# %% tags=["hide-input"]
 print(f"{'':22}E ν       by exchange")
-for name, (own, by_exchange) in both_ways.items():
-    print(f"{name:22}{own:.5f}   {by_exchange:.5f}")
+for name in RULES:
+    print(f"{name:22}{own_share[name]:.5f}   {by_exchange[name]:.5f}")
 
 # %% tags=["remove-cell"]
-assert all(abs(own - by_exchange) < 1e-6 for own, by_exchange in both_ways.values())
-assert both_ways["copies with noise"][0] > 0.7
+assert all(abs(own_share[name] - by_exchange[name]) < 1e-6 for name in RULES)
+assert own_share["copies with noise"] > 0.7
 
 # %% [markdown]
 # So the exchange measures what the preference measures, and a Gaussian has it too: each
