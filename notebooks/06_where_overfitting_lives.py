@@ -28,7 +28,7 @@
 #
 # Symbols are on the [notation page](../book/notation.md).
 #
-# On this page, $L$ is a test loss and $v$ its weight, $f_{ij}$ a Fréchet distance,
+# On this page, $L$ is a test loss and $v$ its weight, $Z_{ij}$ a Fréchet distance,
 # $J$ the inference gap, and $o$ the nearness of a noisy image to a block.
 
 # %% tags=["hide-input"]
@@ -600,10 +600,10 @@ for held in ("stopping", "report"):
 # stops growing. Crossed over two blocks like the gap of errors, it is
 #
 # $$
-# J = \tfrac12 \big( f_{ij} + f_{ji} - f_{ii} - f_{jj} \big),
+# J = \tfrac12 \big( Z_{ij} + Z_{ji} - Z_{ii} - Z_{jj} \big),
 # $$ (eq-inference)
 #
-# $f_{ij}$ being the Fréchet distance, in 32 principal directions, from samples of
+# $Z_{ij}$ being the Fréchet distance, in 32 principal directions, from samples of
 # the network of block $i$ to the images of block $j$. It is measured in parts of what a
 # perfect memory has, whose samples *are* the images of its block.
 
@@ -695,7 +695,7 @@ def told(kind):
 
 states, unseen = told(2), told(1)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: telling the sampler's states from noised images of the own block, by nearness to it; dashed: of unseen images. Right: cosine of features of answers with the own block less the other's, at noise 0.27 (95 % over images). Two networks.", "name": "fig-paths"}, "image": {"alt": "Left, curves from 1 at small noise to one half above noise 1.5; those of three training steps lie on that of unseen images. Right, two lines that rise together from 0.001 to 0.004 over three training steps.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: telling the sampler's states from noised images of the own block, by nearness to it; dashed: of unseen images. Right: cosine of features of answers with the own block less the other's, at noise 0.27 (95 % over images). Two networks.", "name": "fig-meeting"}, "image": {"alt": "Left, curves from 1 at small noise to one half above noise 1.5; those of three training steps lie on that of unseen images. Right, two lines that rise together from 0.001 to 0.004 over three training steps.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
 for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
     curve(left, GRID[:-1], states[place], "", color, lw=1.4)

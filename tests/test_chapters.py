@@ -1,6 +1,7 @@
 """What every page keeps to: code that can be copied as it is seen, and as much text as one sitting takes."""
 
 import re
+from collections import Counter
 
 import pytest
 from book_reading import FIGURES_A_MINUTE, WORDS_A_MINUTE, captions, prose, reading, words
@@ -46,6 +47,11 @@ def test_a_figure_is_all_that_its_cell_shows(path):
 @pytest.mark.parametrize("path", PAGES)
 def test_captions_are_short(path):
     assert {name: count for name, count in reading(path).captions.items() if count >= LONGEST_CAPTION} == {}
+
+
+def test_no_two_figures_of_the_book_share_a_name():
+    names = Counter(name for path in chapters() for name in captions(path))
+    assert {name: count for name, count in names.items() if count > 1} == {}
 
 
 @pytest.mark.parametrize("path", PAGES)
