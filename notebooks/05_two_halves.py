@@ -34,7 +34,7 @@ from itertools import combinations
 
 import torch
 from matplotlib import pyplot as plt
-from nearsight import memorized_fraction, nearest, records
+from nearsight import memorized_fraction, nearest, records, sample
 from nearsight.datasets import fashion_mnist
 from nearsight.measures import (
     deal_law,
@@ -72,7 +72,8 @@ from nearsight.page import (
 from nearsight.studies import find
 from nearsight.studies.image_attacks import KINDS, attacks, members_found
 from nearsight.studies.image_clocks import clocks
-from nearsight.studies.image_measures import COARSE, EXCHANGED, SIGMAS
+from nearsight.studies.image_measures import COARSE, EXCHANGED, GRID, SIGMAS
+from nearsight.studies.image_moments import recorded_network
 from nearsight.studies.image_readings import (
     block_preferences,
     frechet_to,
@@ -152,6 +153,19 @@ for place in (split, least, -1):
 titles = [f"step {steps[split]:,}", f"step {steps[least]:,}", f"step {steps[-1]:,}"]
 gallery([(name, torch.cat(images[:-1])) for name, images in rows.items()],
         [titles[k // 6] if k % 6 == 2 else "" for k in range(17)], size=0.45);
+
+# %% [markdown]
+# The networks of A and B ship with the book at these three steps, in half precision.
+# Sampling from one takes a second:
+
+# %%
+shipped = find("image-weights-512-b0-s0-1432-laptop")
+network = recorded_network(shipped.config, records.load(shipped).results)
+fresh_latents = torch.randn(12, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+fresh_samples = sample(network, GRID[0].float() * fresh_latents, GRID)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Twelve samples, made when this page was built, of the network of A at its least held-out loss.", "name": "fig-fresh"}, "image": {"alt": "A row of twelve small grey pictures of shirts, trousers, shoes and bags.", "width": "100%"}}
+gallery([("A, step 1,432", pool.scaling.pixels(fresh_samples))], size=0.62);
 
 # %% [markdown]
 # ## Whose is a sample?
@@ -832,4 +846,4 @@ print(f"preference {leaning.preference:.4f} [{leaning.low:.4f}, {leaning.high:.4
 # built, except the networks and their samples:
 
 # %% tags=["remove-input"]
-provenance(*kept.values(), *drawn, *swapped.values(), smoke)
+provenance(*kept.values(), *drawn, *swapped.values(), smoke, records.load(shipped))

@@ -631,8 +631,8 @@ curve(left, steps, gap.value[:, top], "", TRAIN, low[:, top], high[:, top])
 left.set_ylabel(f"crossed gap $G$ at $\\sigma = {SIGMAS[top]:.2f}$")
 curve(right, steps, of_samples.value, "", HOLDOUT, *band(of_samples))
 right.axhline(1, color=NEUTRAL, lw=1, ls=":")
-right.annotate("memory, or one Gaussian", (50, 1), (2, 3), fontsize=9, color=NEUTRAL,
-               textcoords="offset points")
+right.annotate("memory, or one Gaussian", (2400, 1), (0, 3), fontsize=9, ha="right",
+               textcoords="offset points", color=NEUTRAL)
 right.set(ylabel=r"inference gap $J$, of a memory's", ylim=(-0.1, 1.2))
 for axes in (left, right):
     axes.axhline(0, color=THEORY, lw=1, ls=":")
@@ -741,7 +741,8 @@ glue(state_bump=states[-1, bump], state_low=bounds[0], state_high=bounds[1],
 # {glue:text}`state_bump:.2f` ({glue:text}`state_low:.2f` to
 # {glue:text}`state_high:.2f`). So the paths do lie elsewhere. But so do unseen images,
 # at {glue:text}`unseen_bump:.2f`: the sampler comes where any new photograph would be,
-# no nearer and no farther. Above $\sigma = 1.5$ nothing can be told by distance.
+# no nearer, and no farther but at step 510, when its samples are poor. Above
+# $\sigma = 1.5$ nothing can be told by distance.
 #
 # And is a network's answer on its own paths less biased than on noised images? The
 # features of its answers are nearer to those of the own block than to the other's by
