@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Where overfitting lives? Deeper
+# # Where overfitting lives, deeper
 #
 # The companion of {doc}`06_where_overfitting_lives`: first {ref}`the whole record
 # <overfitting-record>`, level by level and network by network, then one section for
@@ -290,7 +290,7 @@ assert (reach[:, 0] - reach[:, 1]).abs().max() < 0.1 and reach.max() < anywhere
 #
 # ## Summary
 #
-# - The whole record has one bump at every step, and no mean error that turns before the
+# - The whole record has one bump from step 510 on, and no mean error that turns before the
 #   average does.
 # - Answers on the sampler's paths lean at every level below $\sigma = 1$, at all three
 #   moments.
