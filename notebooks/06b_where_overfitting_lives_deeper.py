@@ -290,8 +290,8 @@ assert (reach[:, 0] - reach[:, 1]).abs().max() < 0.1 and reach.max() < anywhere
 #
 # ## Summary
 #
-# - The whole record has one bump from step 510 on, and no mean error that turns before the
-#   average does.
+# - The whole record has one bump from step 510 on, and no mean error that turns before
+#   the average does.
 # - Answers on the sampler's paths lean at every level below $\sigma = 1$, at all three
 #   moments.
 # - A pixel looks equally far on training and on unseen images, and at all noise levels
