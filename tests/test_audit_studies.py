@@ -22,6 +22,7 @@ from nearsight.studies.audit_training import (
     half_and_half,
     recorded_few,
     tuned_network,
+    verdict_of,
 )
 from nearsight.studies.audits import KINDS, PLANTED, STRENGTHS, noisy, null_audits, null_sets, planted_audits, pulled
 from scipy.stats import binomtest
@@ -94,6 +95,9 @@ def test_a_network_of_few_images_is_measured_as_an_audit_of_its_samples_says(few
     report = audit(train, held, samples=samples, permutations=config.permutations, check_ranges=False, seed=config.seed)
     assert [test["name"] for test in report.tests] == list(TESTS[:4])
     assert results.final["p_values"][:4].tolist() == [test["p_value"] for test in report.tests]
+    whole = audit(train, held, samples=samples, denoiser=recorded_few(config, results), sigmas=LEVELS, draws=config.draws,
+                  permutations=config.permutations, check_ranges=False, alpha=0.05 / config.checkpoints, seed=config.seed)
+    assert verdict_of(config, results.final) == whole.verdict["code"]
     effects = dict(zip(EFFECTS, results.final["effects"].tolist()))
     assert effects["margin"] == report.proximity["margin"] and effects["copies"] == report.copies["fraction"]
 

@@ -6,7 +6,7 @@ Every network draws the same samples: from the same latents, kept as an image fi
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from nearsight.auditing.auditor import audit
+from nearsight.auditing.copies import upper_bound
+from nearsight.auditing.family import holm
+from nearsight.auditing.verdicts import decide
 from nearsight.datasets.fashion import fashion_mnist
 from nearsight.datasets.images import Images
 from nearsight.measures.gaps import denoising_error
@@ -193,6 +196,14 @@ def recorded_few(config: FewImages, results: Results) -> Preconditioned:
     network.load_state_dict({name.removeprefix(WEIGHT): weight.float() for name, weight in results.final.items()
                              if name.startswith(WEIGHT)})
     return network.requires_grad_(False).eval()
+
+
+def verdict_of(config: Audited, arrays: Mapping[str, Tensor]) -> str:
+    """The code of the verdict on what `audited` has found, at level alpha/checkpoints."""
+    adjusted = holm(arrays["p_values"].tolist())
+    tests = [{"name": name, "significant": each <= 0.05 / config.checkpoints} for name, each in zip(TESTS, adjusted)]
+    effects = dict(zip(EFFECTS, arrays["effects"].tolist()))
+    return decide(tests, effects["detectable"], upper_bound(round(effects["copies"] * config.samples), config.samples))
 
 
 def _untrained(config: Audited) -> Preconditioned:
