@@ -233,8 +233,8 @@ def _checkpoints(config: Audited, start: Callable[[], nn.Module], trained: Tenso
 _SMOKE = dict(channels=8, batch=16, noted=5, first=10, checkpoints=2, steps=20, samples=32, permutations=19)
 SCALES = [
     Run("audit-few-smoke", few_images, FewImages(**_SMOKE, images=40, held=40), "smoke"),
-    *(Run(f"audit-few-{images}-laptop", few_images, FewImages(channels=16, checkpoints=6, steps=3000, images=images), "laptop")
-      for images in (140, 2000)),
+    *(Run(f"audit-few-{images}-laptop", few_images, FewImages(channels=16, checkpoints=6, steps=3000, images=images),
+          "laptop") for images in (140, 2000)),
     Run("audit-few-paper", few_images, FewImages(channels=64, batch=256, steps=20_000, checkpoints=12, samples=5000,
                                                 draws=4), "paper"),
     Run("audit-tuned-smoke", tuned_network, TunedNetwork(**_SMOKE, images=40, held=40, pretraining=5), "smoke"),
