@@ -19,11 +19,11 @@
 # measurements into one call.
 #
 # Let T be the training images and H the held-out ones, drawn by the same random split,
-# before training, and used for nothing. Then the audit needs one assumption, its *null*:
-# the model does not know which of the images of T and H it was trained on. Under it the
-# labels T and H are a random deal, whatever the model is and however bad its samples
-# are. Every test below compares what is seen with such deals. What comes out is one of
-# five verdicts:
+# before training, and used for nothing. Then the audit needs one assumption, its
+# *null*: the model does not know which of the images of T and H it was trained on.
+# Under it the labels T and H are a random deal, whatever the model is and however bad
+# its samples are. Every test below compares what is seen with such deals. What comes
+# out is one of five verdicts:
 #
 # | verdict | what it means | what it does not show |
 # | --- | --- | --- |
@@ -37,6 +37,9 @@
 # with training and with unseen images at once is of {cite:t}`meehan2020nonparametric`.
 #
 # Symbols are on the [notation page](../book/notation.md).
+#
+# On this page, $o_j$ is the number of samples that image $j$ *owns*: to which it is the
+# nearest of T and H.
 
 # %% tags=["hide-input"]
 import base64
@@ -56,7 +59,7 @@ from nearsight import (
 )
 from nearsight.datasets import digits, fashion_mnist
 from nearsight.gaussian import fit
-from nearsight.measures import edm_weight, weighted_loss, wilson
+from nearsight.measures import weighted_loss, wilson
 from nearsight.networks import clothes_classifier
 from nearsight.page import (
     HOLDOUT,
@@ -76,7 +79,6 @@ from nearsight.studies import find
 from nearsight.studies.audit_training import (
     EFFECTS,
     LEVELS,
-    TESTS,
     WAYS,
     few_and_held,
     recorded_few,
@@ -222,16 +224,17 @@ glue(few=config.images, levels=len(LEVELS), late=late.proximity["preference"],
 #
 # The usual test asks how many of the samples are nearer to T, and takes each for a coin
 # toss. But samples share nearest images: one image that is near to a hundred samples
-# wins them all for its side. The audit deals *images* instead. With $c_j$ the number of
-# samples that image $j$ owns, and $u$ their sum, under a random deal of $2n$ images
+# wins them all for its side. The audit deals *images* instead. Let $K'$ be the number
+# of samples that T owns, and $o = \sum_j o_j$ that of all samples. If $n$ of $2n$ images
+# are dealt to T,
 #
 # $$
-# \operatorname{Var} K' = \frac{2n}{4(2n - 1)} \Bigl(\sum_j c_j^2 - \frac{u^2}{2n}\Bigr),
-# \qquad m_\text{eff} = \frac{u^2}{4 \operatorname{Var} K'} ,
+# \operatorname{Var} K' = \frac{2n}{4(2n - 1)} \Bigl(\sum_j o_j^2 - \frac{o^2}{2n}\Bigr),
+# \qquad m_\text{eff} = \frac{o^2}{4 \operatorname{Var} K'} ,
 # $$ (eq-effective)
 #
-# where $K'$ is the number of samples that T owns and $m_\text{eff}$ the number of fair
-# coins that would vary as much. Its law is computed exactly.
+# where $m_\text{eff}$ is the number of fair coins that would vary as much. The law of
+# $K'$ is computed exactly.
 #
 # Which of the two cries wolf? Audits of three kinds of data, where the samples know
 # nothing of either set: real photographs as samples of photographs; white noise in 256
