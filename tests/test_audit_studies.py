@@ -145,7 +145,7 @@ def test_tuned_networks_are_measured_along_the_second_training(way):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run, changed", [("audit-few-paper", dict(noted=2)),
-                                          ("audit-tuned-paper", dict(noted=2, pretraining=2))])
+                                          ("audit-tuned-paper", dict(noted=2, pretraining=3))])
 def test_the_paper_scale_of_the_trainings_takes_two_steps(run, changed):
     run = find(run)
     assert run.computation in (few_images, tuned_network)

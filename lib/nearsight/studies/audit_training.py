@@ -45,7 +45,7 @@ _ORDER, _LATENTS, _NOISE = range(3)  # streams of a seed
 @dataclass(frozen=True)
 class Audited:
     """A network's width, its training, and the size of its audits: `checkpoints` of them, from step `first` to the last
-    one, each at level alpha/checkpoints, with `samples` and `draws` of noise. The loss is noted at step `noted` too."""
+    one, each at level alpha/checkpoints, with `samples` and `draws` of noise. Before, at step `noted`, the loss is noted."""
 
     channels: int = 32
     batch: int = 64
@@ -60,7 +60,7 @@ class Audited:
 
     @property
     def standing(self) -> int:
-        """The loss of the first steps stands for the run: all later checkpoints have the same arrays, by the same code."""
+        """The loss of the first steps stands for the run: what comes of thousands of them is a draw of its law."""
         return 1
 
     @property
@@ -104,7 +104,12 @@ class TunedNetwork(Audited):
     @property
     def former(self) -> Training:
         """How it was trained before."""
-        return replace(self.recipe, snapshots=(self.pretraining,))
+        return replace(self.recipe, snapshots=(self.noted, self.pretraining))
+
+    @property
+    def recipe(self) -> Training:
+        """How it is trained on boots."""
+        return replace(super().recipe, snapshots=self.audited)
 
 
 def few_images(config: FewImages, work: Work = Work()) -> Iterator[Stage]:
@@ -123,14 +128,17 @@ def few_images(config: FewImages, work: Work = Work()) -> Iterator[Stage]:
 
 def tuned_network(config: TunedNetwork, work: Work = Work()) -> Iterator[Stage]:
     """Train on eight kinds of clothes, then on boots; yield at each checkpoint of the second training what `audited` finds,
-    and `errors` [boots held out, old kinds held out; LEVELS].
+    and `errors` [boots held out, old kinds held out; LEVELS]. The first stage has the `loss` of the first training's steps
+    up to `noted`; all others are numbered by the steps of the second one.
 
     With "flips" the mirror images of both sets are audited too, an image and its mirror image as one group. Cost on one core
     at laptop scale: .1 s a step of both trainings, and 20 s an audit.
     """
     boots, held, old, unseen = boots_and_others(config)
     folders = [None, None] if work.folder is None else [work.folder / name for name in ("former", config.way)]
-    *_, former = train(config.former, partial(_untrained, config), old, None, folders[0], EVERY)
+    for former in train(config.former, partial(_untrained, config), old, None, folders[0], EVERY):
+        if former.step == config.noted > work.after:
+            yield Stage(former.step, {"loss": former.losses.mean()})
     trained = {"plain": boots, "flips": both_ways(boots), "old": half_and_half(boots, old)}[config.way]
     sets, groups = (boots, held), None
     if config.way == "flips":
@@ -142,7 +150,7 @@ def tuned_network(config: TunedNetwork, work: Work = Work()) -> Iterator[Stage]:
                                   generator=stream(config.seed, _NOISE)) for images in (held, unseen)]
         return audited(config, network, *sets, groups) | {"errors": torch.stack(errors)}
 
-    return _checkpoints(config, lambda: copy.deepcopy(former.ema).requires_grad_(), trained, measure, work, folders[1])
+    yield from _checkpoints(config, lambda: copy.deepcopy(former.ema).requires_grad_(), trained, measure, work, folders[1])
 
 
 @torch.no_grad()
@@ -237,7 +245,7 @@ SCALES = [
           "laptop") for images in (140, 2000)),
     Run("audit-few-paper", few_images, FewImages(channels=64, batch=256, steps=20_000, checkpoints=12, samples=5000,
                                                 draws=4), "paper"),
-    Run("audit-tuned-smoke", tuned_network, TunedNetwork(**_SMOKE, images=40, held=40, pretraining=5), "smoke"),
+    Run("audit-tuned-smoke", tuned_network, TunedNetwork(**_SMOKE, images=40, held=40, pretraining=10), "smoke"),
     *(Run(f"audit-tuned-{way}-laptop", tuned_network, TunedNetwork(channels=16, way=way), "laptop") for way in WAYS),
     Run("audit-tuned-paper", tuned_network, TunedNetwork(channels=64, batch=256, pretraining=20_000, steps=10_000,
                                                         samples=5000, draws=4), "paper")]
