@@ -78,14 +78,15 @@ print(f"{len(p_null)} audits of each kind" + "".join(f"{head:>12}" for head in h
 for level in (0.05, 0.01):
     for place, kind in enumerate(KINDS):
         shares = (columns[:, place] <= level).double().mean(0)
-        print(f"{kind:18} {level:4}" + "".join(f"{float(each):12.3f}" for each in shares))
+        print(f"{kind:18} {level:4}" + "".join(f"{float(each):12.3f}"
+                                               for each in shares))
 low, high = wilson(round(0.05 * len(p_null)), len(p_null))
 print(f"\n95 % of shares that estimate .05 lie between {low:.3f} and {high:.3f}.")
 
 # %% [markdown]
 # Next the planted audits: the share of draws in which each test, by itself and at 0.05,
-# finds what was planted, and in parentheses at 0.0125, the level of one of four tests in
-# the first step of Holm's correction.
+# finds what was planted, and in parentheses at 0.0125, the level of one of four tests
+# in the first step of Holm's correction.
 
 # %% tags=["hide-input"]
 p_power = torch.stack([stage.arrays["p_values"] for stage in power.results.stages])
@@ -115,8 +116,9 @@ for name, record in kept.items():
     for stage in audited:
         effects = dict(zip(EFFECTS, stage.arrays["effects"].tolist()))
         print(f"{stage.step:6,}  {effects['preference']:.3f} [{effects['low']:.3f}, "
-              f"{effects['high']:.3f}]  {effects['margin']:8.3f}{effects['copies']:8.3f}"
-              f"{effects['auc']:7.3f}{effects['detectable']:12.3f}  "
+              f"{effects['high']:.3f}]  {effects['margin']:8.3f}"
+              f"{effects['copies']:8.3f}{effects['auc']:7.3f}"
+              f"{effects['detectable']:12.3f}  "
               f"{verdict_of(trained[name].config, stage.arrays)}")
     print("  step" + "".join(f"{test:>21}" for test in TESTS))
     for stage in audited:
@@ -149,9 +151,9 @@ for name, record in kept.items():
 #     = \frac{2n}{4 (2n - 1)} \Bigl(\sum_j o_j^2 - \frac{o^2}{2n}\Bigr),
 # $$ (eq-deal-variance)
 #
-# which is {eq}`eq-effective`. If every $o_j$ is 0 or 1 the law is hypergeometric. If one
-# image owns all, $K'$ is 0 or $o$ with equal probability: $m_\text{eff}$ is 1, and no
-# number of samples can help. The audit's p-value is one-sided, the probability of as
+# which is {eq}`eq-effective`. If every $o_j$ is 0 or 1 the law is hypergeometric. If
+# one image owns all, $K'$ is 0 or $o$ with equal probability: $m_\text{eff}$ is 1, and
+# no number of samples can help. The audit's p-value is one-sided, the probability of as
 # large a $K'$ or a larger one: the direction is the question.
 
 # %% tags=["hide-input"]
@@ -163,7 +165,8 @@ owned = torch.cdist(queries, sides).argmin(1).bincount(minlength=200)
 dealt = torch.stack([owned[torch.randperm(200, generator=generator)[:100]].sum()
                      for _ in range(4000)]).double()
 print(f"deviation of K' by the formula {found.deal.variance**0.5:.3f}, "
-      f"of 4,000 deals {float(dealt.std()):.3f}; {found.effective:.0f} effective of 400")
+      f"of 4,000 deals {float(dealt.std()):.3f}; "
+      f"{found.effective:.0f} effective of 400")
 
 # %% tags=["remove-cell"]
 assert abs(float(dealt.var()) / found.deal.variance - 1) < 0.1
@@ -174,9 +177,9 @@ assert abs(float(dealt.var()) / found.deal.variance - 1) < 0.1
 # Cleaning collapses duplicates within a set to their first image, and takes images that
 # have a twin in the other set out of both. Say there are 1,000 training images and 100
 # held-out ones, and some images come in pairs. An image of H that has a twin has it in
-# T, nearly always, and leaves; of T's own pairs one image stays. So what is photographed
-# twice remains in T' and is missing from H': the sets are no longer exchangeable. Cut
-# first, both lose alike.
+# T, nearly always, and leaves; of T's own pairs one image stays. So what is
+# photographed twice remains in T' and is missing from H': the sets are no longer
+# exchangeable. Cut first, both lose alike.
 
 # %%
 def deal_p(cut_first):
@@ -215,24 +218,24 @@ for cut_first, count in alarms.items():
 # %% [markdown]
 # ## What does the margin add?
 #
-# With $d_\text{T}$ and $d_\text{H}$ the distances of a sample to T' and to H', the margin
-# is the mean of $\ln(d_\text{H}/d_\text{T})$, clipped at $\pm \ln 3$. It has no law in
-# closed form, so labels are dealt anew and it is recomputed: of the 24 pool images
-# nearest to a sample, the first of each side give both distances, and a deal that gives
-# all 24 to one side has probability $2^{-23}$. The p-value counts the deal that was seen
-# among the re-deals, which makes it valid whatever their number; with 1,999 of them no
-# margin has a smaller p-value than 0.0005.
+# With $d_\text{T}$ and $d_\text{H}$ the distances of a sample to T' and to H', the
+# margin is the mean of $\ln(d_\text{H}/d_\text{T})$, clipped at $\pm \ln 3$. It has no
+# law in closed form, so labels are dealt anew and it is recomputed: of the 24 pool
+# images nearest to a sample, the first of each side give both distances, and a deal
+# that gives all 24 to one side has probability $2^{-23}$. The p-value counts the deal
+# that was seen among the re-deals, which makes it valid whatever their number; with
+# 1,999 of them no margin has a smaller p-value than 0.0005.
 #
 # ## How are six tests one verdict?
 #
 # The verdict is wrong about a model without memory if *any* test is significant. Holm's
-# correction {cite:p}`holm1979simple` orders the six p-values and multiplies the smallest
-# by six, the next by five, and so on, never falling below an earlier product. Then the
-# probability of any error is at most alpha, however the tests depend on each other. Here
-# they depend strongly: preference and margin rest on the same distances.
+# correction {cite:p}`holm1979simple` orders the six p-values and multiplies the
+# smallest by six, the next by five, and so on, never falling below an earlier product.
+# Then the probability of any error is at most alpha, however the tests depend on each
+# other. Here they depend strongly: preference and margin rest on the same distances.
 #
-# The numbers of samples that a preference takes, at 90 % power, for one test, one of four
-# and one of six. Count *effective* samples.
+# The numbers of samples that a preference takes, at 90 % power, for one test, one of
+# four and one of six. Count *effective* samples.
 
 # %% tags=["hide-input"]
 print("preference   " + "".join(f"{head:>12}" for head in ("one test", "of four",
@@ -258,10 +261,10 @@ assert [samples_needed(0.55, 0.05 / tests) for tests in (1, 4, 6)] == [891, 1276
 #
 # ## At which noise is the gap, and for sure?
 #
-# $G(\sigma)$ with two bands: at each level by itself, and all levels at once. The second
-# is what a sentence such as "the gap is open at this noise" needs: its half-width is the
-# deviation of $G$ times the 95 % quantile of the largest standardized difference over
-# all levels, in 2,000 resamples of the pairs of images.
+# $G(\sigma)$ with two bands: at each level by itself, and all levels at once. The
+# second is what a sentence such as "the gap is open at this noise" needs: its
+# half-width is the deviation of $G$ times the 95 % quantile of the largest standardized
+# difference over all levels, in 2,000 resamples of the pairs of images.
 
 # %%
 pool = fashion_mnist("pool", 16)
@@ -269,9 +272,10 @@ train, holdout = pool.images[:1024].split(512)
 levels = SIGMAS[2:20:2]
 moments = {"late": find("image-weights-512-b0-s0-2400-laptop"),
            "early": find("image-weights-512-b0-s0-510-laptop")}
+networks = {name: recorded_network(run.config, records.load(run).results)
+            for name, run in moments.items()}
 gaps = {name: audit(train, holdout, sample_count=0, sigmas=levels, draws=1,
-                    denoiser=recorded_network(run.config, records.load(run).results)).gap
-        for name, run in moments.items()}
+                    denoiser=network).gap for name, network in networks.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap of the network of block 0 by noise level, late (step 2,400) and early (step 510), with the band that holds at all levels at once (95 %). Dotted: no memory.", "name": "fig-gap-band"}, "image": {"alt": "The late network's gap is a bump of about one half near noise 0.2, whose band leaves zero between 0.04 and 1.5; the early network's stays at zero.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.2, 3.2))
@@ -289,7 +293,8 @@ axes.minorticks_off()
 #
 # Ten thousand training images, five hundred held out, a thousand samples of which fifty
 # are copies. Against T* nearly all are found, against T' (as many images as H') hardly
-# any. So copies are *counted* in T*; only the *test* uses T' and H', and it cannot tell.
+# any. So copies are *counted* in T*; only the *test* uses T' and H', and it cannot
+# tell.
 
 # %%
 law = torch.linspace(1.5, 0.1, 64)
@@ -306,9 +311,9 @@ print(f"copies found against the first 500 training images alone: {against:.0f}"
 # %% [markdown]
 # ## Does the formulation matter?
 #
-# One network, written as one that predicts the noise, the velocity, the clean image, and
-# as a raw network of EDM: each conversion gives the same denoiser at its noise levels,
-# and the same report.
+# One network, written as one that predicts the noise, the velocity, the clean image,
+# and as a raw network of EDM: each conversion gives the same denoiser at its noise
+# levels, and the same report.
 
 # %%
 some, rest = train[:120], holdout[:120]
@@ -345,8 +350,9 @@ reports = {name: audit(some, rest, denoiser=door, sigmas=grid, sample_count=0, d
 # %% tags=["hide-input"]
 for name, report in reports.items():
     attack = report.membership["denoiser"]
-    print(f"{name:5}{report.verdict['code']:14}largest gap {report.gap['peak_gap']:.4f} "
-          f"at {report.gap['peak_sigma']:.4f}, AUC {attack['auc']:.4f}")
+    print(f"{name:5}{report.verdict['code']:14}largest gap "
+          f"{report.gap['peak_gap']:.4f} at {report.gap['peak_sigma']:.4f}, "
+          f"AUC {attack['auc']:.4f}")
 
 # %% tags=["remove-cell"]
 peaks = [report.gap["peak_gap"] for report in reports.values()]
@@ -356,8 +362,8 @@ assert max(peaks) - min(peaks) < 2e-3 * max(peaks)
 # ## Small print
 #
 # *Conditional models.* `conditions={"train": labels, "holdout": labels}` calls the
-# denoiser as (x, σ, labels) and deals within each condition. Prompts taken from training
-# captions break the null: take them from a third set, or equally from both.
+# denoiser as (x, σ, labels) and deals within each condition. Prompts taken from
+# training captions break the null: take them from a third set, or equally from both.
 #
 # *Latent models.* Encode both sets with the same autoencoder and audit latents with the
 # denoiser; or compare decoded samples with images that went through it as well.
@@ -365,7 +371,8 @@ assert max(peaks) - min(peaks) < 2e-3 * max(peaks)
 # *Mirrored copies.* Pass the flipped training images along with the originals, flip the
 # held-out ones too, and give an image and its mirror image one group.
 #
-# *No held-out images.* `holdout=None` counts copies, with their bound, and tests nothing.
+# *No held-out images.* `holdout=None` counts copies, with their bound, and tests
+# nothing.
 #
 # *Pre-training on both sets* looks innocent, since the labels are a random deal again.
 #
@@ -411,13 +418,13 @@ assert max(peaks) - min(peaks) < 2e-3 * max(peaks)
 # - Cut, then clean: in the other order the sets that are left are not exchangeable.
 # - Copies are counted against all training images and tested against as many as were
 #   held out.
-# - The formulation of a network does not matter; its condition, its latent space and its
-#   prompts do.
+# - The formulation of a network does not matter; its condition, its latent space and
+#   its prompts do.
 #
 # ## Reuse this
 #
-# How many samples does your question need, and how many are yours worth? The cell stands
-# alone.
+# How many samples does your question need, and how many are yours worth? The cell
+# stands alone.
 
 # %%
 import torch
