@@ -22,7 +22,7 @@
 # that differ, T' and H' what is left of both when they were cut to one size and
 # cleaned. Copies are looked for in T*, everything is tested on T' and H'.
 #
-# On this page, $\ell_j$ is 1 where image $j$ was dealt to T' and 0 otherwise, and $o_j$
+# On this page, $\ell_j$ is 1 where an image was dealt to T' and 0 otherwise, and $o_j$
 # the number of samples that it owns: to which it is the nearest of the pool T' ∪ H'.
 
 # %% tags=["hide-input"]
@@ -181,7 +181,7 @@ assert abs(float(dealt.var()) / found.deal.variance - 1) < 0.1
 # photographed twice remains in T' and is missing from H': the sets are no longer
 # exchangeable. Cut first, both lose alike.
 
-# %%
+# %% tags=["hide-input"]
 def deal_p(cut_first):
     """One-sided p of a model without memory; 30 % of the images come in pairs."""
     kinds = torch.arange(1100)
@@ -286,7 +286,7 @@ for (name, gap), color in zip(gaps.items(), (TRAIN, HOLDOUT)):
 axes.axhline(0, color=THEORY, lw=1, ls=":")
 axes.set(xscale="log", xlabel=r"noise level $\sigma$", ylabel="gap $G$")
 axes.set_xticks([0.05, 0.2, 1, 3], ["0.05", "0.2", "1", "3"])
-axes.minorticks_off()
+axes.minorticks_off();
 
 # %% [markdown]
 # ## Fifty copies, five hundred held-out images
@@ -315,7 +315,7 @@ print(f"copies found against the first 500 training images alone: {against:.0f}"
 # and as a raw network of EDM: each conversion gives the same denoiser at its noise
 # levels, and the same report.
 
-# %%
+# %% tags=["hide-input"]
 some, rest = train[:120], holdout[:120]
 clean = EmpiricalDenoiser(some, blur=0.3)
 chain = vp_sigmas(1000)[:-1].flip(0)
