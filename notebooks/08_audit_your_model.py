@@ -185,6 +185,7 @@ for axes, none, title in zip(panels, (0.5, 0, 0, 0.5), (
         r"preference $\nu$", "margin", "copies, %", "membership (AUC)")):
     axes.axvline(none, color=THEORY, lw=1, ls=":")
     axes.set_xlabel(title)
+panels[0].set_xlim(0.4, 1.04)
 panels[0].set_yticks(range(len(reports)), list(reports))
 panels[0].invert_yaxis();
 
@@ -362,7 +363,7 @@ for kind, name in enumerate(PLANTED):
 
 # %% tags=["remove-cell"]
 half = by_kind[:, list(PLANTED).index("half-way copies"), STRENGTHS.index(0.05)].mean(0)
-glue(draws=draws, half_preference=half[0], half_margin=half[1])
+glue(draws=draws, half_preference=100 * half[0], half_margin=100 * half[1])
 assert half[2] == 0
 rates = by_kind.mean(0)  # [kinds, strengths, tests]
 assert (rates[..., 4] <= rates[..., 1]).all()
@@ -370,8 +371,8 @@ assert (rates[2, :, 0] - rates[2, :, 1]).abs().max() < 0.05
 
 # %% [markdown]
 # *Preference counts samples, margin weighs them.* Thirty half-way copies among six
-# hundred samples (5 %) are found by the margin in {glue:text}`half_margin:.0%` of
-# {glue:text}`draws:.0f` draws, by the preference in {glue:text}`half_preference:.0%`,
+# hundred samples (5 %) are found by the margin in {glue:text}`half_margin:.0f` % of
+# {glue:text}`draws:.0f` draws, by the preference in {glue:text}`half_preference:.0f` %,
 # and by the ratio never. A few nearly exact copies, of different images, are what the
 # ratio is for. A pull of all samples is a matter of counting: preference and margin are
 # equal. The attack that knows only the samples stays behind the margin everywhere.
