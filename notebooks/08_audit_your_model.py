@@ -637,6 +637,9 @@ assert all(effect("copies", stage) == 0 for stage in audited(few[2000]))
 # classifier takes for boots, as one would use them. The choice knows nothing of T and
 # H, and leaves the null as it is.
 
+# %%
+miniature(find("audit-tuned-smoke"))
+
 # %% tags=["hide-input"]
 tuned = {"plain": find("audit-tuned-plain-laptop"),
          "flips": find("audit-tuned-flips-laptop"),
