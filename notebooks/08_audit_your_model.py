@@ -246,9 +246,11 @@ glue(few=config.images, levels=len(LEVELS), late=late.proximity["preference"],
 # images are dealt to T,
 #
 # $$
+# \begin{aligned}
 # \operatorname{Var} K'
-#     = \frac{2n}{4(2n - 1)} \Bigl(\sum_j o_j^2 - \frac{o^2}{2n}\Bigr),
-# \qquad m_\text{eff} = \frac{o^2}{4 \operatorname{Var} K'} ,
+#     &= \frac{2n}{4(2n - 1)} \Bigl(\sum_j o_j^2 - \frac{o^2}{2n}\Bigr), \\
+# m_\text{eff} &= \frac{o^2}{4 \operatorname{Var} K'} ,
+# \end{aligned}
 # $$ (eq-effective)
 #
 # where $m_\text{eff}$ is the number of fair coins that would vary as much. The law of
@@ -303,13 +305,13 @@ def rate(p_values):
     """The share of audits at most .05, with Wilson's interval."""
     count = int((p_values <= 0.05).sum())
     low, high = wilson(count, audits)
-    return f"{count / audits:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{count / audits:.2f} [{low:.2f}, {high:.2f}]"
 
 
-print(f"{'false alarms at .05':20}{'binomial':22}{'deal':22}{'margin':22}any of four")
-for kind, name in enumerate(KINDS):
-    print(f"{name:20}" + "".join(f"{rate(each[:, kind]):22}" for each in (
-        p_binomial, p_null[..., 0], p_null[..., 1], family)).rstrip())
+print(f"{'':9}" + "".join(f"{name:19}" for name in KINDS).rstrip())
+for test, values in (("binomial", p_binomial), ("deal", p_null[..., 0]),
+                     ("margin", p_null[..., 1]), ("any of 4", family)):
+    print(f"{test:9}" + "".join(f"{rate(each):19}" for each in values.T).rstrip())
 
 # %% tags=["remove-cell"]
 accused = 100 * (p_binomial <= 0.05).double().mean(0)
@@ -326,7 +328,7 @@ glue(audits=audits, **{f"binomial_{kind}": accused[kind] for kind in range(3)},
 # together, so dealing them one by one is wrong, and {glue:text}`by_image:.1f` % of the
 # audits end in a false verdict. Whoever has patients, persons or scenes passes
 # `groups=`; then groups are dealt, and it is {glue:text}`by_group:.1f` %. The last
-# column holds all tests together, corrected by {cite:t}`holm1979simple`: the verdict
+# row holds all tests together, corrected by {cite:t}`holm1979simple`: the verdict
 # rests on it.
 #
 # ## What does it see?
@@ -548,11 +550,11 @@ glue(coin=float(coins[100].mean()), coin_high=float(coins[100].quantile(0.95)),
 #   look alike, in the mean, in principal directions, in fine detail and by nearest
 #   neighbors, and calls its verdict unreliable where they do not. Exchangeability
 #   cannot be proved by a check, only refuted.
-# - *A threshold chosen on the judged images finds members where there are none.* On 100
-#   + 100 images a coin scores {glue:text}`coin:.2f` on average. The audit chooses on
-#   one half and reports the other; like {cite:t}`carlini2022membership` it gives true
-#   positives at low false-positive rates, and nothing where there are too few images to
-#   hold such a rate.
+# - *A threshold chosen on the judged images finds members where there are none.* With
+#   100 images a side a coin scores {glue:text}`coin:.2f` on average. The audit chooses
+#   on one half and reports the other; like {cite:t}`carlini2022membership` it gives
+#   true positives at low false-positive rates, and nothing where there are too few
+#   images to hold such a rate.
 
 # %% [markdown]
 # ## "The sample results are training images"
