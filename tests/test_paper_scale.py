@@ -10,6 +10,7 @@ import pytest
 from nearsight.noise import edm_sigmas
 from nearsight.records.runs import Work
 from nearsight.studies import gaussian_networks, runs
+from nearsight.studies.audit_training import few_images, tuned_network
 from nearsight.studies.cifar_network import cifar_network
 from nearsight.studies.depth import depth_network
 from nearsight.studies.hierarchy import grammar_networks
@@ -30,11 +31,11 @@ OF_OTHERS = {image_samples, image_weights, window_network, image_turns, image_pa
 
 PAPER = {run.name: run for run in runs() if run.scale == "paper"}
 
-# Beside the other networks of their studies, in test_images, test_hierarchy and test_depth, and on files of the published
-# format, in test_photographs.
+# Beside the other networks of their studies, in test_images, test_hierarchy, test_depth and test_audit_studies, and on files
+# of the published format, in test_photographs.
 APART = {IMAGES, "images-paper"} | {name for name, run in PAPER.items()
                                     if run.computation in (grammar_networks, photographs, cifar_network,
-                                                                            depth_network)}
+                                                                            depth_network, few_images, tuned_network)}
 
 
 def with_few_steps(run):

@@ -1,11 +1,15 @@
 """The library as a wheel: it carries its data, and keeps its records where a user can write."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from cells import reuse
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -45,3 +49,22 @@ def test_it_carries_data_style_and_types_and_writes_elsewhere(installed, tmp_pat
     assert said.endswith("miniature-smoke was missing and is now recorded.\n")
     assert (tmp_path / "nearsight" / "recorded" / "miniature-smoke" / "manifest.json").exists()
     assert before == {path for path in installed.rglob("*") if "__pycache__" not in path.parts}
+
+
+def test_the_cell_to_reuse_audits_arrays_of_the_user_s(installed, tmp_path):
+    """The cell of chapter 8, pasted into an empty script, with only the lines marked "yours" changed."""
+    np.save(tmp_path / "mine.npy", 0.5 * np.random.default_rng(0).standard_normal((200, 3, 8, 8)))
+    mine = {"images": "images = torch.from_numpy(numpy.load('mine.npy')).float()",
+            "denoiser": "denoiser = nearsight.EmpiricalDenoiser(train, 0.05)", "folder": "folder = Path()"}
+    script = reuse(ROOT / "notebooks" / "08_audit_your_model.py")
+    for name, line in mine.items():
+        script, count = re.subn(rf"^{name} = .*# yours.*$", line, script, flags=re.MULTILINE)
+        assert count == 1, name
+    (tmp_path / "script.py").write_text(f"import numpy\n{script}")
+    environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "script.py"], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "audit.json").read_text())
+    assert f"Verdict: {report['verdict']['code']}" in done.stdout and report["inputs"]["train"]["shape"] == [100, 3, 8, 8]
+    assert report["verdict"]["code"] in ("copies", "closer")
+    assert "<title>" in (tmp_path / "audit.html").read_text()

@@ -2,6 +2,8 @@
 
 from nearsight.records.runs import Run
 from nearsight.studies import (
+    audit_training,
+    audits,
     cifar_network,
     depth,
     gaussian_delta,
@@ -21,7 +23,8 @@ from nearsight.studies import (
 )
 
 MODULES = (gaussian_delta, gaussian_networks, hierarchy, images, image_moments, recorded_weights, image_windows, image_paths,
-           image_fields, image_guidance, photographs, cifar_network, depth, miniature, random_rings, ring_networks)
+           image_fields, image_guidance, photographs, cifar_network, depth, miniature, random_rings, ring_networks,
+           audits, audit_training)
 
 
 def runs() -> list[Run]:
