@@ -216,7 +216,9 @@ glue(few=config.images, levels=len(LEVELS), late=late.proximity["preference"],
 #
 # - *Early*: preference {glue:text}`early:.3f` ({glue:text}`early_low:.3f` to
 #   {glue:text}`early_high:.3f`). No test found anything, and a preference of
-#   {glue:text}`early_detectable:.3f` had a 90 % chance to be found.
+#   {glue:text}`early_detectable:.3f` had a 90 % chance to be found. Eight networks
+#   together do lean at this step, by less than that ([chapter 5](05_two_halves.py)):
+#   `no_evidence` is not "no".
 # - *Late*: preference {glue:text}`late:.3f` ({glue:text}`late_low:.3f` to
 #   {glue:text}`late_high:.3f`), and not one copy. It leans.
 # - *Of 140 images*: {glue:text}`few_copies:.0f` of {glue:text}`few_samples:.0f` samples
@@ -366,7 +368,7 @@ panels[0].set_ylabel("detection rate")
 for panel, name, place, offset in ((0, "ratio", (1, 1.0), (-2, 7)),
                                    (0, "margin", (2, 0.56), (-41, 2)),
                                    (2, "sample attack", (5, 0.34), (10, -8)),
-                                   (0, "preference", (5, 0.3), (-2, -12))):
+                                   (0, "preference", (5, 0.3), (4, -14))):
     panels[panel].annotate(name, place, offset, textcoords="offset points", fontsize=9,
                            color=lines[name][1])
 panels[2].annotate("nothing planted", (10, 0.05), (0, 5), textcoords="offset points",
@@ -455,7 +457,7 @@ assert abs((1 - 0.05 ** (1 / 299)) - 0.01) < 1e-4
 
 # %% [markdown]
 # With 250 images a side, 6,000 samples are worth {glue:text}`most_250:.0f`, with 1,000
-# a side {glue:text}`most_1000:.0f`. A preference of 0.55 takes
+# a side {glue:text}`most_1000:,.0f`. A preference of 0.55 takes
 # {glue:text}`needs_55:,.0f`, one of 0.52 {glue:text}`needs_52:,.0f`. *More samples stop
 # helping; only more held-out images do.* Other data have other hubs, so every report
 # states its own $m_\text{eff}$ and the smallest preference it could have found.

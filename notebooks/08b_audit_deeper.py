@@ -291,7 +291,7 @@ figure, axes = plt.subplots(figsize=(6.2, 3.2))
 for (name, gap), color in zip(gaps.items(), (TRAIN, HOLDOUT)):
     curve(axes, levels, torch.tensor(gap["gap"]), f"{name}, p = {gap['p_value']:.2g}",
           color, torch.tensor(gap["low"]), torch.tensor(gap["high"]),
-          at=3 if name == "late" else 0, offset=(8, 8))
+          at=4 if name == "late" else 0, offset=(16, 14) if name == "late" else (8, 8))
 axes.axhline(0, color=THEORY, lw=1, ls=":")
 axes.set(xscale="log", xlabel=r"noise level $\sigma$", ylabel="gap $G$")
 axes.set_xticks([0.05, 0.2, 1, 3], ["0.05", "0.2", "1", "3"])
