@@ -26,6 +26,8 @@
 # the number of samples that it owns: to which it is the nearest of the pool T' ∪ H'.
 
 # %% tags=["hide-input"]
+from textwrap import fill
+
 import torch
 from matplotlib import pyplot as plt
 from nearsight import (
@@ -311,7 +313,9 @@ many, unseen, honest = (law * torch.randn(size, 64, generator=generator)
                         for size in (10_000, 500, 950))
 chosen = many[torch.randperm(10_000, generator=generator)[:50]]
 copied = chosen + 0.05 * law * torch.randn(50, 64, generator=generator)
-print(audit(many, unseen, samples=torch.cat([honest, copied]), permutations=199))
+report = audit(many, unseen, samples=torch.cat([honest, copied]), permutations=199)
+for sentence in (*report.inputs["compared"], report.verdict["sentence"]):
+    print(fill(sentence, 86))
 
 # %% tags=["hide-input"]
 against = memorized_fraction(torch.cat([honest, copied]), many[:500]).fraction * 1000

@@ -119,9 +119,10 @@ HTML(table([heading, *(
 # on every processor. The chapter reports what the blur leaves of the points instead.
 #
 # Some records hold what a long training ended with: weights to be loaded, samples drawn
-# with them. Training amplifies rounding until a network elsewhere is another draw from
-# the same law, so these are *kept*, without a tolerance, and never compared between
-# machines. What is concluded from them stands with its interval over networks.
+# with them, what an audit finds of these. Training amplifies rounding until a network
+# elsewhere is another draw from the same law, so these are *kept*, without a tolerance,
+# and never compared between machines. What is concluded from them has an interval over
+# networks, or is said to be of one.
 #
 # Where a live array differs from its record by more than its tolerance, `beside` shows
 # a notice with array, size and both machines, and the page goes on: a reader can do

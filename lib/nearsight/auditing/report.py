@@ -20,7 +20,7 @@ from nearsight.auditing.verdicts import p_text
 from nearsight.files import write_whole
 
 SCHEMA = "nearsight-audit/1"
-_WIDTH, _LINES = 100, 25
+_WIDTH, _LINES = 88, 25
 
 
 @dataclass(frozen=True, eq=False, repr=False)
