@@ -156,7 +156,7 @@ gallery([(name, torch.cat(images[:-1])) for name, images in rows.items()],
 
 # %% [markdown]
 # The networks of A and B ship with the book at these three steps, in half precision.
-# Sampling from one takes a second:
+# Sampling from one takes seconds:
 
 # %%
 shipped = find("image-weights-512-b0-s0-1432-laptop")

@@ -285,7 +285,7 @@ assert (reach[:, 0] - reach[:, 1]).abs().max() < 0.1 and reach.max() < anywhere
 # | --- | --- |
 # | Does the gap reach the samples? | In Fréchet distance hardly ({numref}`fig-inference`); in nearest neighbors as much ({numref}`fig-meeting`). |
 # | Which test loss has its minimum there? | {numref}`fig-minima`: EDM's, DDPM's and one for little noise at one step. |
-# | Is the sampler anywhere near the training images? | As near as any unseen photograph: {numref}`fig-meeting`. |
+# | Is the sampler anywhere near the training images? | About as near as an unseen photograph: {numref}`fig-meeting`. |
 # | Is overfitting local, a matter of patches? | {numref}`fig-range`: these networks look at the whole image. |
 #
 # ## Summary

@@ -313,8 +313,8 @@ many, unseen, honest = (law * torch.randn(size, 64, generator=generator)
                         for size in (10_000, 500, 950))
 chosen = many[torch.randperm(10_000, generator=generator)[:50]]
 copied = chosen + 0.05 * law * torch.randn(50, 64, generator=generator)
-report = audit(many, unseen, samples=torch.cat([honest, copied]), permutations=199)
-for sentence in (*report.inputs["compared"], report.verdict["sentence"]):
+fifty = audit(many, unseen, samples=torch.cat([honest, copied]), permutations=199)
+for sentence in (*fifty.inputs["compared"], fifty.verdict["sentence"]):
     print(fill(sentence, 86))
 
 # %% tags=["hide-input"]

@@ -118,7 +118,6 @@ def few_images(config: FewImages, work: Work = Work()) -> Iterator[Stage]:
     Cost on one core at laptop scale: .1 s a step, and 20 s an audit.
     """
     trained, held = few_and_held(config)
-
     def measure(step: int, network: nn.Module) -> dict[str, Tensor]:
         weights = network.state_dict() if step == config.steps else {}
         return audited(config, network, trained, held) | {WEIGHT + name: each.half() for name, each in weights.items()}
