@@ -49,7 +49,6 @@ from nearsight.measures import (
     owned_preference,
     pair_cosine,
     pair_mean,
-    preference_stop,
     principal_basis,
     weighted_loss,
 )
@@ -76,16 +75,17 @@ from nearsight.studies.image_measures import COARSE, EXCHANGED, GRID, SIGMAS
 from nearsight.studies.image_moments import recorded_network
 from nearsight.studies.image_readings import (
     block_preferences,
-    frechet_to,
     held_losses,
     joint_preferences,
     networks,
     over_blocks,
+    over_networks,
     pair_preferences,
     probe_variances,
     recorded,
     split_distances,
 )
+from nearsight.studies.image_stops import by_preference, least_loss, losses_on, prices
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
@@ -285,13 +285,6 @@ DIFFERING = {"both": ("other block and seed", NEUTRAL),
              "data": ("other block", HOLDOUT), "seed": ("other seed", THEORY)}
 
 
-def over_each_block(values):
-    """Mean and 95 % bounds over blocks of values by (block, seed), seeds averaged."""
-    by_block = [torch.stack([torch.as_tensor(values[block, seed]) for seed in range(2)])
-                for block in range(4)]
-    return mean_interval(torch.stack(by_block).mean(1).double().reshape(4, -1))
-
-
 def show_clocks(axes, *names):
     """The least loss, and another clock, with their intervals."""
     for name in (*names, "loss"):
@@ -304,7 +297,7 @@ def show_clocks(axes, *names):
                       ha="right" if aside < 0 else "left")
 
 
-own_loss = over_each_block({
+own_loss = over_networks({
     label: weighted_loss(SIGMAS, error[:, label[0]].double(), "edm")
     for label, error in family.curve("error").items()})
 away = {label: each.double() for label, each in family.curve("distance").items()}
@@ -325,8 +318,8 @@ for kind, (text, color) in DIFFERING.items():
 second.legend(loc="lower left", fontsize=8.5)
 second.set(ylabel="distance of paired samples", ylim=(0, None))
 for (text, values), color in zip(near.items(), (TRAIN, HOLDOUT)):
-    curve(third, steps, *over_each_block(values)[:1], text, color,
-          *over_each_block(values)[1:])
+    curve(third, steps, *over_networks(values)[:1], text, color,
+          *over_networks(values)[1:])
 third.set_ylabel("distance to the nearest image")
 curve(fourth, steps, preference, "networks", TRAIN,
       *torch.tensor([each.interval() for each in joint]).T)
@@ -669,8 +662,8 @@ panels[0].legend(loc="upper left");
 # %% tags=["hide-input"]
 print("moment       kind          area under curve        members found   false alarms")
 for (name, kind), rates in found.items():
-    under = over_each_block({label: values[MOMENTS[name]]
-                             for label, values in area[kind].items()})
+    under = over_networks({label: values[MOMENTS[name]]
+                           for label, values in area[kind].items()})
     members, alarmed = (float(rate[0].mean()) for rate in rates)
     print(f"{name:10}   {kind:10}    {float(under[0]):.3f} [{float(under[1]):.3f}, "
           f"{float(under[2]):.3f}]    {members:6.1%}          {alarmed:.1%}")
@@ -701,34 +694,22 @@ assert (ratios < 1 / 3).double().mean() < 1e-3
 # curve of all checkpoints, what is there to gain?
 
 # %%
-alone = block_preferences(family)
-on_stopping, on_report = ({label: held[:, 0].double().mean(1) for label, held in
-               family.curve(name).items()} for name in ("stopping", "report"))
 basis = principal_basis(reference.images, 128)
-far = frechet_to(family, basis(reference.images)[:, :COARSE])
-
-
-def stops_at(label, margin):
-    """Where the rule stops a network: at the last checkpoint, if it does not."""
-    seen = alone[label]
-    stop = preference_stop(seen, len(seen), margin)
-    return len(seen) - 1 if stop is None else stop
-
-
-rules = {"least loss": {label: int(loss.argmin())
-                        for label, loss in on_stopping.items()},
-         "preference, margin 0": {label: stops_at(label, 0.0) for label in alone},
-         "preference, margin .05": {label: stops_at(label, 0.05) for label in alone},
-         "step 510": dict.fromkeys(alone, steps.tolist().index(510))}
-
+coordinates = basis(reference.images)[:, :COARSE]
+alone = block_preferences(family)
+rules = {"least loss": least_loss(family),
+         "preference, margin 0": by_preference(alone, 0.0),
+         "preference, margin .05": by_preference(alone, 0.05),
+         "step 510": dict.fromkeys(kept, steps.tolist().index(510))}
+paid = prices(family, rules, coordinates)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What is given for what: preference, and area under the attacker's curve (calibrated), against the loss on the report set, checkpoint by checkpoint, mean of eight networks (bars: 95 % over blocks). Numbers: steps. Dotted: no memory.", "name": "fig-stopping"}, "image": {"alt": "Two panels. From right to left the loss falls to 0.196 while preference and the attacker's area rise; then the curve turns back to larger loss with both rising steeply.", "width": "100%"}}
 LABELED = (235, 510, 855, 1432, 2400)
-report_loss = over_each_block(on_report)
+report_loss = over_networks(losses_on(family, "report"))
 figure, panels = plt.subplots(1, 2, figsize=(8.6, 3.6))
 pair_curves = pair_preferences(family)
 over = over_blocks(pair_curves)
-calibrated = over_each_block(area["calibrated"])
+calibrated = over_networks(area["calibrated"])
 for axes, values in zip(panels, ((over.value, over.value - 2 * over.error,
                                   over.value + 2 * over.error), calibrated)):
     late = steps >= 182
@@ -746,35 +727,26 @@ panels[0].set_ylabel(r"preference $\nu$")
 panels[1].set_ylabel("area under the attacker's curve");
 
 # %% tags=["hide-input"]
-prices = {}
-for name, places in rules.items():
-    leans = {(block, seed): torch.stack([
-        values[place] for (i, j, other), values in pair_curves.items()
-        if other == seed and block in (i, j)]).mean() for (block, seed), place
-        in places.items()}
-    added = {label: on_report[label][place]
-             / on_report[label][rules["least loss"][label]] - 1
-             for label, place in places.items()}
-    leaks, off = ({label: each[label][place] for label, place in places.items()}
-                  for each in (area["calibrated"], far))
-    prices[name] = [over_each_block(each)[0].item() for each in
-                    (added, leans, leaks, off)]
 ideal = frechet(*(basis(each.images)[:, :COARSE] for each in (unseen, reference)))
-print("stopped by             steps          added loss  preference  attacker  Fréchet")
-for name, (*shares, off) in prices.items():
+print(f"{'stopped by':22} {'steps':14}   {'added loss':14} {'preference':14} "
+      f"{'attacker':14} Fréchet")
+for name, of_rule in paid.items():
     ends = steps[list(rules[name].values())]
-    span = f"{ends.min():,} to {ends.max():,}"
-    print(f"{name:22} {span:14}   {shares[0]:+6.1%}       {shares[1]:.3f}     "
-          f"{shares[2]:.3f}     {off:.2f}")
-print(f"{'unseen images: no memory':52}  0.500     0.500     {ideal:.2f}")
+    line = f"{name:22} {f'{ends.min():,} to {ends.max():,}':14}   "
+    for form, each in zip(("+.1%", ".3f", ".3f", ".2f"), of_rule.values()):
+        mean, low, _ = over_networks(each)
+        line += f"{f'{mean:{form}} ± {mean - low:{form[-3:]}}':15}"
+    print(line.rstrip())
+print(f"{'unseen images: no memory':55}{'0.500':15}{'0.500':15}{ideal:.2f}")
 
 # %% tags=["remove-cell"]
-glue(added_0=100 * prices["preference, margin 0"][0],
-     added_510=100 * prices["step 510"][0],
-     area_510=prices["step 510"][2])
+means = {name: {what: float(over_networks(each)[0]) for what, each in of_rule.items()}
+         for name, of_rule in paid.items()}
+glue(added_0=100 * means["preference, margin 0"]["loss"],
+     added_510=100 * means["step 510"]["loss"], area_510=means["step 510"]["attack"])
 assert all(rules["preference, margin .05"][label] >= place
            for label, place in rules["least loss"].items())
-assert prices["preference, margin .05"][2] > prices["least loss"][2]
+assert means["preference, margin .05"]["attack"] > means["least loss"]["attack"]
 
 # %% [markdown]
 # The rule is an honest one, and it comes too late: one network against one block held

@@ -36,7 +36,7 @@ from itertools import combinations
 
 import torch
 from matplotlib import pyplot as plt
-from nearsight import EmpiricalDenoiser, generalization_gap, records
+from nearsight import EmpiricalDenoiser, generalization_gap, nearest, records
 from nearsight.datasets import fashion_mnist
 from nearsight.measures import (
     area_under_curve,
@@ -48,7 +48,6 @@ from nearsight.measures import (
     leave_one_out,
     mean_interval,
     pair_mean,
-    point_errors,
     preference_onset,
     principal_basis,
     weighted_loss,
@@ -73,19 +72,21 @@ from nearsight.studies import find
 from nearsight.studies.image_clocks import clocks
 from nearsight.studies.image_measures import COARSE, GRID, SIGMAS, STUDY
 from nearsight.studies.image_moments import MOMENTS
+from nearsight.studies.image_paths import KINDS, STARTS, turned
 from nearsight.studies.image_readings import (
     Networks,
     crossed_errors,
     crossed_gaps,
-    frechet_to,
     held_losses,
+    inference_gaps,
     joint_preferences,
     networks,
     over_blocks,
     pair_preferences,
+    pair_wins,
     recorded,
+    turned_owners,
 )
-from scipy import optimize
 from scipy.stats import t as student
 
 use_style()
@@ -360,86 +361,6 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
 # above, whose bump is many times as high: of all samples at all steps
 # {glue:text}`memorized:.0f` are memorized.
 #
-# ## Is it a blurred memory?
-#
-# A network errs, and its gap has the bump of a memory that errs. Is it one? Of each
-# network we ask which $\delta$ gives the blurred memory of its block the same error on
-# that block, level by level, and then what gap this memory would have.
-
-# %%
-def memory_error(block, held, delta, level):
-    """Error of the blurred memory of a block on the images of another one."""
-    memory_of = EmpiricalDenoiser(blocks[block], delta)
-    images = blocks[held][:counted]
-    return float(point_errors(memory_of, images, SIGMAS[[level]], noise=eps).mean())
-
-
-def matched(block, level, wanted):
-    """The model error at which the memory of a block has the error `wanted` on it."""
-    return 10 ** optimize.brentq(
-        lambda power: memory_error(block, block, 10**power, level) - wanted, -3, 1,
-        xtol=1e-3)
-
-
-# %% tags=["hide-input"]
-compared = [early, best, len(steps) - 1]
-on_own = torch.stack([torch.stack([family.curve("error")[block, seed][:, block]
-                                   for seed in (0, 1)]).double().mean(0)
-                      for block in range(4)])  # [blocks, steps, levels]
-blurs = {index: torch.tensor([[matched(block, level, float(on_own[block, index, level]))
-                               for level in range(len(SIGMAS))] for block in range(4)],
-                             dtype=torch.float64) for index in compared}
-
-
-def gap_as_wrong(i, j):
-    """The crossed gap of the memories of two blocks that err as the networks do."""
-    found = torch.tensor([[memory_error(a, b, float(blurs[best][a, level]), level)
-                           for a, b in ((i, i), (j, j), (i, j), (j, i))]
-                          for level in range(len(SIGMAS))], dtype=torch.float64)
-    return found[:, 2:].sum(1) / found[:, :2].sum(1) - 1
-
-
-as_wrong = pair_mean({pair: gap_as_wrong(*pair) for pair in combinations(range(4), 2)})
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the model error with which a memory errs on its block as much as the network, at steps 510, 1,432 and 2,400 (from above). No single one explains it. Right: that memory's gap at step 1,432, and the network's (bands: 95 %).", "name": "fig-blur"}, "image": {"alt": "Left: model error against noise level at three steps; it rises along the diagonal from 0.03 to 0.4 and levels off above noise 0.7. Right: the gap of the equally wrong memory falls from 35 to near zero, the network's is a bump of 0.2; they meet above noise 3.", "width": "100%"}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-for index in compared:
-    typical, *reaches = (each.exp() for each in mean_interval(blurs[index].log()))
-    curve(left, SIGMAS, typical, "", shades[index], *reaches)
-left.plot(SIGMAS[:14], SIGMAS[:14], color=NEUTRAL, lw=0.8, ls="--")
-left.annotate(r"$\delta = \sigma$", (float(SIGMAS[12]), float(SIGMAS[12])), (-4, 4),
-              textcoords="offset points", ha="right", fontsize=9, color=NEUTRAL)
-left.set(yscale="log", ylabel=r"model error $\delta$ of equal error")
-left.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
-left.set_yticks([], minor=True)
-curve(right, SIGMAS, as_wrong.value, "memory that errs as much", HOLDOUT,
-      *band(as_wrong), at=6, offset=(6, 4))
-curve(right, SIGMAS, gap.value[best], "network", TRAIN, low[best], high[best], at=4,
-      offset=(0, -14))
-right.axhline(0, color=THEORY, lw=1, ls=":")
-right.annotate("ideal", (0.022, 0), (0, 5), textcoords="offset points", fontsize=9,
-               color=THEORY)
-right.set_yscale("symlog", linthresh=0.01)
-right.set(ylim=(-0.008, 60), ylabel="crossed gap $G$")
-right.set_yticks([0, 0.01, 0.1, 1, 10], ["0", "0.01", "0.1", "1", "10"])
-for axes in (left, right):
-    sigma_axis(axes)
-
-# %% tags=["remove-cell"]
-middle = blurs[best].log().mean(0).exp()
-glue(blur_first=middle[0], blur_top=middle[top], blur_last=middle[-1],
-     wrong_top=as_wrong.value[top], network_top=gap.value[best, top])
-
-# %% [markdown]
-# No single $\delta$ explains the errors: it is {glue:text}`blur_first:.3f` at the least
-# noise, {glue:text}`blur_top:.2f` at the bump and {glue:text}`blur_last:.1f` at the
-# largest, and training moves it little.
-#
-# Nor do memories explain the gap. At the bump a memory that errs as much on its own
-# block has a gap of {glue:text}`wrong_top:.1f`; the network's is
-# {glue:text}`network_top:.2f`. Most of its error is one that it makes on any photograph
-# of clothes. Only above $\sigma = 3$, where no image stands out, do the two agree.
-#
 # ## Each level has its own turn
 #
 # A test loss is a mean over levels,
@@ -609,8 +530,8 @@ for held in ("stopping", "report"):
 
 # %%
 basis = principal_basis(fashion_mnist("reference", 16).images, 128)  # as on record
-coarse = [basis(block)[:, :COARSE] for block in blocks]
-far = [frechet_to(family, points) for points in coarse]
+coarse = torch.stack([basis(block)[:, :COARSE] for block in blocks])
+gaps_of_samples = inference_gaps(family, coarse)
 by_memory = {(i, j): frechet(coarse[i], coarse[j])
              for i, j in combinations(range(4), 2)}
 
@@ -618,9 +539,8 @@ by_memory = {(i, j): frechet(coarse[i], coarse[j])
 def inference(chosen):
     """The inference gap [steps] of some blocks in parts of a memory's."""
     pairs = [pair for pair in family.pairs if {*pair[:2]} <= {*chosen}]
-    crossed = sum(far[j][i, seed] + far[i][j, seed] - far[i][i, seed]
-                  - far[j][j, seed] for i, j, seed in pairs) / 2
-    return crossed / sum(by_memory[pair[:2]] for pair in pairs)
+    return (sum(gaps_of_samples[pair] for pair in pairs)
+            / sum(by_memory[pair[:2]] for pair in pairs))
 
 
 of_samples = leave_one_out(inference, range(4))
@@ -759,14 +679,112 @@ glue(state_bump=states[-1, bump], state_low=bounds[0], state_high=bounds[1],
 # settle, is found in Fréchet distance and not in nearest neighbors. (Intervals are over
 # images. The two networks are one pair, and other pairs may differ.)
 #
+# ## Where a training image's basin ends
+#
+# Noise a photograph to a level $\sigma_0$ and let the sampler go from there. From
+# little noise it comes back to that photograph, from much it does not
+# {cite:p}`garnierbrun2026biased`. A network that remembers should lead the images of
+# its block back from farther than unseen ones. And photographs of V, which are of no
+# block, tell below which level the samples' leaning is made. The two networks again,
+# 256 images of each kind, one noise for all; beside them the exact memory of a block.
+
+# %%
+released = records.load(find("image-turns-laptop"))
+ends = turned_owners(released.results, n)  # [moments, networks, starts, kinds, images]
+home, own, other = torch.arange(256), KINDS.index(1.0), KINDS.index("other")
+back = torch.stack([ends[..., own, :] == home, ends[..., other, :] == n + home])
+# An image of block 0 is an own one for one network and unseen for the other:
+farther = (back[0].double() - back[1].flip(1).double()).permute(1, 3, 0, 2)
+toward = (ends[..., KINDS.index(0.0), :] < n).double().mean(1).permute(2, 0, 1)
+recalled = turned(EmpiricalDenoiser(blocks[0]), blocks[0][None, :256])[:, 0]
+by_memory_back = torch.stack([(nearest(each, blocks[0]).index[:, 0] == home).double()
+                              .mean() for each in recalled])
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Images noised to $\\sigma_0$ and let go. Left: share that come back, at step 2,400. Middle: own less unseen. Right: share of V that end nearer to the own block; dots: samples. Two networks (bands: 95 % over images).", "name": "fig-basin"}, "image": {"alt": "Three panels against the noise level of the start. Left, shares that come back fall from 1 to 0 around noise 1, of a memory's images last, of own images next, of unseen images first. Middle, the difference is a bump around noise 0.9, of 0.05 at step 510 and 0.2 at step 2,400. Right, shares rise from one half at little noise to 0.55, 0.6 and 0.66.", "width": "100%"}}
+let_go = GRID[list(STARTS)]
+figure, (left, middle_panel, right) = plt.subplots(1, 3, figsize=(8.8, 3.3))
+come_back = mean_interval(back[:, -1].permute(1, 3, 0, 2).flatten(0, 1).double())
+left.plot(let_go, by_memory_back, color=NEUTRAL, ls="--", label="memory, own")
+for kind, (name, color) in enumerate((("own", TRAIN), ("unseen", HOLDOUT))):
+    left.plot(let_go, come_back[0][kind], color=color, label=name)
+    left.fill_between(let_go, come_back[1][kind], come_back[2][kind], color=color,
+                      alpha=0.2, lw=0)
+left.legend(loc="upper right")
+left.set_ylabel("share that come back")
+excess, drawn = mean_interval(farther.flatten(0, 1)), mean_interval(toward)
+for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
+    for axes, values in ((middle_panel, excess), (right, drawn)):
+        axes.plot(let_go, values[0][place], color=color,
+                  label=f"step {MOMENTS[place]:,}")
+        axes.fill_between(let_go, values[1][place], values[2][place], color=color,
+                          alpha=0.15, lw=0)
+wins = pair_wins(family)[0, 1, 0]  # of the same two networks
+sampled = mean_interval(torch.stack([wins[family.steps.index(step)]
+                                     for step in MOMENTS], 1))
+for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
+    dots(right, [20 * 1.12 ** (place - 1)], [each[[place]] for each in sampled], color)
+middle_panel.legend(loc="upper right")
+middle_panel.axhline(0, color=THEORY, lw=1, ls=":")
+middle_panel.set(ylabel="own less unseen", ylim=(-0.03, 0.36))
+right.axhline(0.5, color=THEORY, lw=1, ls=":")
+right.annotate("ideal", (0.13, 0.5), (0, -9), textcoords="offset points", fontsize=9,
+               color=THEORY)
+right.set(ylabel="nearer to the own block", ylim=(0.44, 0.74))
+for axes in (left, middle_panel, right):
+    axes.set(xscale="log", xlabel=r"start $\sigma_0$")
+    axes.set_xticks([0.2, 1, 5, 20][:4 if axes is right else 3],
+                    ["0.2", "1", "5", "20"][:4 if axes is right else 3])
+    axes.set_xticks([], minor=True);
+
+# %% tags=["hide-input"]
+at = {name: int((let_go - sigma).abs().argmin()) for name, sigma in
+      (("half", 0.51), ("one", 0.91), ("above", 1.56), ("far", 2.55))}
+reached = excess[2] - excess[0]
+print("come back: own less unseen images, in percent of images")
+print("from noise " + "".join(f"{let_go[level]:14.2f}" for level in at.values()))
+for place, step in enumerate(MOMENTS):
+    print(f"step {step:5,}     " + "".join(
+        f"{100 * excess[0][place, level]:+8.1f} ± {100 * reached[place, level]:3.1f}"
+        for level in at.values()))
+print("a memory       " + (6 * " ").join(f"{100 * by_memory_back[level]:+8.1f}"
+                                         for level in at.values()))
+
+# %% tags=["remove-cell"]
+assert (excess[1][:, at["one"]] > 0).all()  # at all three moments
+assert (excess[0][:, at["far"]] < 0.02).all() and by_memory_back[at["far"]] < 0.1
+assert drawn[1][0, at["one"]:].max() < 0.5 < sampled[1][0]  # step 510, at and below
+assert all(drawn[1][place, at["above"]] > 0.5 for place in (1, 2))
+glue(**{f"toward_{MOMENTS[place]}": drawn[0][place, at["one"]] for place in range(3)},
+     **{f"toward_reach_{MOMENTS[place]}":
+        (drawn[2] - drawn[0])[place, at["one"]] for place in range(3)},
+     **{f"sampled_{MOMENTS[place]}": sampled[0][place] for place in range(3)},
+     **{f"sampled_reach_{MOMENTS[place]}": (sampled[2] - sampled[0])[place]
+        for place in range(3)})
+
+# %% [markdown]
+# Own images come back more often than unseen ones, and a training image's basin ends
+# where a memory's does, about $\sigma = 1$; from 2.55 hardly an image returns. Training
+# does not widen it beyond that, but deepens it: at 0.91 and step 2,400 to a quarter of
+# a memory's.
+#
+# And where is the leaning made? From V, let go at $\sigma_0 = 0.91$, the share of ends
+# nearer to the own block is
+#
+# | step | from V at 0.91 | samples |
+# | --- | --- | --- |
+# | 510 | {glue:text}`toward_510:.3f` ± {glue:text}`toward_reach_510:.3f` | {glue:text}`sampled_510:.3f` ± {glue:text}`sampled_reach_510:.3f` |
+# | 1,432 | {glue:text}`toward_1432:.3f` ± {glue:text}`toward_reach_1432:.3f` | {glue:text}`sampled_1432:.3f` ± {glue:text}`sampled_reach_1432:.3f` |
+# | 2,400 | {glue:text}`toward_2400:.3f` ± {glue:text}`toward_reach_2400:.3f` | {glue:text}`sampled_2400:.3f` ± {glue:text}`sampled_reach_2400:.3f` |
+#
+# Early, what samples lean by is made above, where the gap is small and no image stands
+# out, which speaks for statistics. Later some half of it is made below, under the bump.
+#
 # ## Summary
 #
 # - Overfitting lives at intermediate noise: the crossed gap is one bump between 0.05
 #   and 1, grows with training and drifts to smaller noise.
 # - Simple gaps also tell which images are hard, for five hundred steps by more than
 #   networks overfit. The crossed gap does not.
-# - These networks are no blurred memories: no model error explains their errors, and at
-#   the bump a memory that errs as much has a gap ten times as large.
 # - Levels turn at different steps, those below the bump first, and these together with
 #   the average. Samples lean before any level turns.
 # - So a loss that rises at one level comes as late an alarm as the average. The gap is
@@ -775,7 +793,10 @@ glue(state_bump=states[-1, bump], state_low=bounds[0], state_high=bounds[1],
 #   filled by statistics of the block. By nearest neighbors, answers on the sampler's
 #   paths lean as much as on noised training images.
 # - In the end the sampler's states are about as far from the training images as noised
-#   unseen ones are. Other sizes and widths are open here.
+#   unseen ones are.
+# - A training image's basin ends near $\sigma = 1$, as a memory's does. Early the
+#   samples' leaning is made above that level, later in good part below. Other sizes and
+#   widths are open here.
 #
 # ## Reuse this
 #
@@ -819,9 +840,9 @@ print(f"gap {found.gap[at]:.4f} ({low[at]:.4f}, {high[at]:.4f}) at {sigmas[at]:.
 # The gap by noise level and its bump are those of {cite:t}`kaiser2026generalize`, the
 # blurred memory is of {cite:t}`scarvelis2025closed`, the question of the leaning of
 # {cite:t}`garnierbrun2026biased`. Their networks and images are larger: agreement is
-# claimed in direction and order, not in numbers. The crossed gap, the matched memory,
-# the clocks and their intervals are our own. All was computed when this page was built,
+# claimed in direction and order, not in numbers. The crossed gap, the clocks and their
+# intervals are our own. All was computed when this page was built,
 # except the networks:
 
 # %% tags=["remove-input"]
-provenance(*record.values(), smoke, passages)
+provenance(*record.values(), smoke, passages, released)

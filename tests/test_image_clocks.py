@@ -81,8 +81,16 @@ def test_a_curve_of_pure_noise_has_a_wide_clock_and_a_planted_one_a_narrow_one(g
     assert flat.high - flat.low > sharp.high - sharp.low == 0
 
 
-def test_the_reach_is_of_every_checkpoint_and_seeds_are_needed(generator):
+def test_one_seed_has_all_clocks_but_the_one_that_needs_another_seed(generator):
+    found = clocks(family([0.5, 0.52, 0.6, 0.7, 0.9], seeds=1), NO_REACH, generator, resamples=20)
+    assert {name: clock.step for name, clock in found.items()} == {
+        "loss": 80, "raw loss": 80, "onset 0": 20, "onset 0.05": 40}
+
+
+def test_the_reach_is_of_every_checkpoint_and_two_blocks_are_needed(generator):
+    networks = family([0.5] * 5)
     with pytest.raises(ValueError, match="reach"):
-        clocks(family([0.5] * 5), NO_REACH[:2], generator)
-    with pytest.raises(ValueError, match="two seeds"):
-        clocks(family([0.5] * 5, seeds=1), NO_REACH, generator, resamples=5)
+        clocks(networks, NO_REACH[:2], generator)
+    alone = {label: results for label, results in networks.results.items() if label[0] == 0}
+    with pytest.raises(ValueError, match="two blocks"):
+        clocks(Networks(alone, SIZE), NO_REACH, generator, resamples=5)

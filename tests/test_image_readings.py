@@ -12,15 +12,19 @@ from nearsight.measures import (
     generalization_gap,
     own_other,
     pair_cosine,
+    preference_stop,
     proximity_bias,
     split_variance,
     stratified_deal_test,
 )
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
-from nearsight.studies import find, image_attacks, image_measures, image_readings, images
+from nearsight.studies import find, image_attacks, image_measures, image_paths, image_readings, image_stops, images
 from nearsight.studies.image_measures import SIGMAS, Counts, draw
+from nearsight.studies.image_paths import KINDS, STARTS
 from nearsight.studies.image_readings import Networks
+from nearsight.studies.recorded_weights import Experiment
+from scipy.stats import t as student
 
 SIZE, BLOCKS = 128, 3
 COUNTS = Counts(held=32, samples=200, pictures=24, curve=32, probes=(6, 2, 2), candidates=64)
@@ -214,6 +218,79 @@ def test_the_frechet_distance_is_that_of_the_samples(made, ground):
     for index in range(2):
         expected = frechet(ground.basis(samples[1, 0][index])[:, :32], features)
         assert float(found[1, 0][index]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_inference_gap_of_a_memory_is_the_distance_of_blocks_and_that_of_one_law_is_0(made, ground):
+    _, networks = made
+    features = torch.stack([ground.basis(block)[:, :32].double() for block in ground.blocks])
+
+    def that_of(block):
+        moments = {"mean": features[block].mean(0), "covariance": features[block].T.cov()}
+        return Results(tuple(Stage(step, moments) for step in STEPS), 0.0)
+
+    memory, same = ({(block, seed): that_of(block * recalls) for block in range(BLOCKS) for seed in range(2)}
+                    for recalls in (True, False))
+    for results, share in ((memory, 1), (same, 0)):
+        gaps = image_readings.inference_gaps(Networks(results, SIZE), features)
+        assert gaps.keys() == {*networks.pairs}
+        for (i, j, _), gap in gaps.items():
+            apart = frechet(features[i], features[j])
+            assert gap.tolist() == pytest.approx([share * apart] * 2, abs=1e-6 * apart)
+
+
+def test_memories_turn_their_own_images_to_themselves_and_the_others_to_their_own(ground):
+    memories = [EmpiricalDenoiser(ground.blocks[block]) for block in range(2)]
+    two = replace(ground, blocks=ground.blocks[:2])
+    found = image_paths.turns(Experiment((), images=12, samples=4), memories, two)
+    ends = image_readings.turned_owners(Results((Stage(1, found), Stage(2, found)), 0.0), SIZE)
+    assert ends.shape == (2, 2, len(STARTS), len(KINDS), 12) and torch.equal(ends[0], ends[1])
+    low = STARTS.index(10)  # sigma .14
+    assert torch.equal(ends[0, :, low, KINDS.index(1.0)], torch.arange(12).expand(2, 12))
+    assert (ends < SIZE).all()  # a memory of one block ends in it, wherever it starts
+    swapped = image_readings.turned_owners(Results((Stage(1, {"owners": found["owners"].flip(0)}),), 0.0), SIZE)
+    assert torch.equal(swapped[0, :, low, KINDS.index(1.0)], SIZE + torch.arange(12).expand(2, 12))
+
+
+def test_a_mean_over_networks_has_the_bounds_over_blocks(made):
+    _, networks = made
+    values = {label: torch.tensor([label[0] + 10.0 * label[1], 1.0]) for label in networks.results}
+    mean, low, high = image_readings.over_networks(values)
+    reach = student.ppf(0.975, 2) / 3**0.5  # of three blocks: 5, 6, 7
+    assert torch.allclose(torch.stack([mean, low, high])[:, 0], torch.tensor([6, 6 - reach, 6 + reach], dtype=torch.float64))
+    assert low[1] == mean[1] == high[1] == 1
+    number, *_ = image_readings.over_networks({label: each[0] for label, each in values.items()})
+    assert number.ndim == 0 and number == 6
+
+
+def test_stops_and_their_prices_are_those_of_the_curves(made, ground):
+    _, networks = made
+    features = ground.basis(ground.reference)[:, :32]
+    stops = image_stops.least_loss(networks)
+    for label, results in networks.results.items():
+        losses = [float(stage.arrays["stopping"][0].double().mean()) for stage in results.stages]
+        assert losses[stops[label]] == min(losses)
+    last = dict.fromkeys(networks.results, 1)
+    found = image_stops.prices(networks, {"least": stops, "last": last}, features)
+    assert all(value == 0 for value in found["least"]["loss"].values())
+    report = image_stops.losses_on(networks, "report")
+    pairs = image_readings.pair_preferences(networks)
+    for block, seed in networks.results:
+        of_last = {what: float(each[block, seed]) for what, each in found["last"].items()}
+        loss = report[block, seed]
+        own = [float(pairs[pair][1]) for pair in pairs if pair[2] == seed and block in pair[:2]]
+        assert of_last == pytest.approx({
+            "loss": float(loss[1] / loss[stops[block, seed]]) - 1, "preference": sum(own) / len(own),
+            "attack": float(image_attacks.attacks(networks)["calibrated"][block, seed][1]),
+            "frechet": float(image_readings.frechet_to(networks, features)[block, seed][1])})
+
+
+def test_a_preference_stops_at_its_second_sure_checkpoint_or_never(made):
+    _, networks = made
+    alone = image_readings.block_preferences(networks)
+    late = {label: [*seen, seen[-1], seen[-1]] for label, seen in alone.items()}  # a memory at three checkpoints
+    for label, stop in image_stops.by_preference(late, 0.05).items():
+        assert stop == preference_stop(late[label], 4, 0.05) < 3
+    assert set(image_stops.by_preference(late, 0.5).values()) == {3}
 
 
 def test_held_losses_are_the_mean_of_all_networks(made):

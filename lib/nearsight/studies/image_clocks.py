@@ -19,7 +19,7 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
 
         loss, raw loss    the EDM loss on V is least, of averaged weights and of raw ones
         split             samples of networks of other block and other seed are nearest to each other, in the median of the
-                          cosine distances of pairs: the published clock of biased generalization
+                          cosine distances of pairs: the published clock of biased generalization; where there are two seeds
         onset M           from here on the preference in pixels less its `reach` [S] is above 1/2 + M, M of `margins`;
                           the last checkpoint where that is never so
         turn K            the error on V at the K-th of the noise levels `image_measures.SIGMAS` is least, K of `levels`
@@ -40,20 +40,22 @@ def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tup
     wins = _by_blocks(((i, j), each) for (i, j, _), each in pair_wins(networks).items())  # [seeds, S, m]
     distances = _by_blocks(((i, j), each) for ((i, s), (j, t)), each in picture_distances(networks).items()
                            if i != j and s != t)  # [pairs of networks, S, kept pictures]
-    if not distances:
-        raise ValueError(f"networks {labels}; expected two blocks with two seeds at least.")
-    sizes = (count, losses["loss"].shape[2], *(next(iter(each.values())).shape[2] for each in (wins, distances)))
+    if not wins:
+        raise ValueError(f"networks {labels}; expected two blocks at least.")
+    curves = (*losses, *(["split"] if distances else []), *(f"onset {margin:g}" for margin in margins))
+    sizes = (count, losses["loss"].shape[2], *(next(iter(each.values())).shape[2] for each in (wins, distances) if each))
     drawn = [torch.cat([torch.ones(1, size, dtype=torch.float64), *resampled_counts(size, resamples, generator)])
              for size in sizes]
     drawn = [counts[(drawn[0] > 0).sum(1) > 1] for counts in drawn]  # one block alone has no pairs
 
-    found: dict[str, list] = {name: [] for name in (*losses, "split", *(f"onset {margin:g}" for margin in margins))}
-    for blocks, images, latents, pictures in zip(*drawn):
+    found: dict[str, list] = {name: [] for name in curves}
+    for blocks, images, latents, *pictures in zip(*drawn):
         for name, loss in losses.items():
             found[name].append(int((blocks @ (loss @ images[:loss.shape[2]])).argmin()))
-        chosen = torch.arange(sizes[3]).repeat_interleave(pictures.long())
-        split = _over_pairs({pair: each[..., chosen].median(2).values.mean(0) for pair, each in distances.items()}, blocks)
-        found["split"].append(int(split.argmin()))
+        for times in pictures:
+            chosen = torch.arange(len(times)).repeat_interleave(times.long())
+            medians = {pair: each[..., chosen].median(2).values.mean(0) for pair, each in distances.items()}
+            found["split"].append(int(_over_pairs(medians, blocks).argmin()))
         preference = _over_pairs({pair: (each @ latents).mean(0) / latents.sum() for pair, each in wins.items()}, blocks)
         for margin in margins:
             short = (preference - reach <= 0.5 + margin).nonzero()

@@ -18,7 +18,7 @@ from torch.nn.functional import cosine_similarity
 
 from nearsight.gaussian import squared_bures
 from nearsight.measures.families import FamilyPreference, family_preference
-from nearsight.measures.intervals import Estimate
+from nearsight.measures.intervals import Estimate, mean_interval
 from nearsight.measures.preference import Preference, owned_preference
 from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
 from nearsight.records.computing import Results
@@ -78,6 +78,15 @@ def over_blocks(values: Mapping[Pair, Tensor]) -> Estimate:
     means = {(i, j): torch.stack([values[i, j, seed] for seed in seeds if (i, j, seed) in values]).mean(0)
              for i, j, _ in values}
     return pair_mean(means)
+
+
+def over_networks(values: Mapping[tuple[int, int], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean over blocks of values [...], each the mean over its seeds, with Student's 95 % bounds: `mean_interval`."""
+    by_block: dict[int, list[Tensor]] = {}
+    for (block, _), value in sorted(values.items()):
+        by_block.setdefault(block, []).append(value.double())
+    means = torch.stack([torch.stack(each).mean(0) for each in by_block.values()])
+    return tuple(each.squeeze(-1) for each in mean_interval(means.unsqueeze(-1)))  # of numbers, too
 
 
 def joint_preferences(networks: Networks, generator: Generator, relabelings: int = 2000) -> list[FamilyPreference]:
@@ -220,3 +229,20 @@ def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Te
                             for mean, covariance in zip(means, covariances)])
 
     return {label: distances(results) for label, results in networks.results.items()}
+
+
+def inference_gaps(networks: Networks, features: Tensor) -> dict[Pair, Tensor]:
+    """(Z_ij + Z_ji - Z_ii - Z_jj) / 2 [S] of each pair, Z_ij the distance of `frechet_to` from the samples of block i's
+    network to the features [B, n, k] of block j: 0 for networks that make the same samples, and `measures.frechet` of the
+    two blocks for networks whose samples are their blocks."""
+    far = [frechet_to(networks, block) for block in features]
+    return {(i, j, seed): (far[j][i, seed] + far[i][j, seed] - far[i][i, seed] - far[j][j, seed]) / 2
+            for i, j, seed in networks.pairs}
+
+
+def turned_owners(results: Results, size: int) -> Tensor:
+    """The nearest image [M, 2, s, k, i] of each end of `image_paths.image_turns`, in the pool of the network's own block
+    (0 ... size - 1) and the other one, so that the i-th image is at home in i, or in size + i if it is the other block's."""
+    _, names = results.curve("owners")
+    return torch.stack([owner(names[:, block].flatten(0, -2), size, (block, 1 - block)).view(names[:, block].shape[:-1])
+                        for block in (0, 1)], 1)
