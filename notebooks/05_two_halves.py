@@ -70,13 +70,12 @@ from nearsight.page import (
 )
 from nearsight.studies import find
 from nearsight.studies.image_attacks import KINDS, attacks, members_found
-from nearsight.studies.image_clocks import clocks
+from nearsight.studies.image_clocks import judged
 from nearsight.studies.image_measures import COARSE, EXCHANGED, GRID, SIGMAS
 from nearsight.studies.image_moments import recorded_network
 from nearsight.studies.image_readings import (
     block_preferences,
     held_losses,
-    joint_preferences,
     networks,
     over_blocks,
     over_networks,
@@ -270,12 +269,9 @@ def preference_of(samples):
 rungs = {name: preference_of(samples) for name, samples in made.items()}
 
 # %%
-deals = torch.Generator().manual_seed(512)  # the same on all pages with these networks
-joint = joint_preferences(family, deals, relabelings=400)
+# The same draws on all pages with these networks:
+joint, struck = judged(family, torch.Generator().manual_seed(512))
 preference = torch.tensor([each.preference for each in joint], dtype=torch.float64)
-level = 1 - 0.05 / len(joint)  # Bonferroni's correction over checkpoints
-lower = torch.tensor([each.interval(level)[0] for each in joint], dtype=torch.float64)
-struck = clocks(family, preference - lower, deals)
 at_onset = steps.tolist().index(struck["onset 0.05"].step)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference (bands: 95 %), and that of generators that know a block's statistics alone. Dashed: onset of the preference, least loss, samples most alike.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
@@ -355,6 +351,7 @@ print(f"steps whose loss cannot be told from the least: {steps[flat.earliest]:,}
 # %% tags=["remove-cell"]
 loss_at = held_out.mean(1)
 of_pairs = over_blocks(pair_preferences(family))
+level = 1 - 0.05 / len(joint)  # Bonferroni's correction over checkpoints
 reach = student.ppf((1 + level) / 2, 3) * of_pairs.error  # over four blocks
 onset_blocks = onset((of_pairs.value - reach).tolist(), 0.55)
 assert struck["onset 0.05"].step < struck["loss"].step
@@ -518,8 +515,8 @@ for name, values in exchanged.items():
     print(f"{name:37}  {mean:.3f} [{low:.3f}, {high:.3f}]    "
           f"{(mean - 0.5) / (full[name] - 0.5):.2f}")
 for place in (steps.tolist().index(510), least, -1):
-    for seed, judged in by_networks.items():
-        each, whole = judged[place], preference[place]
+    for seed, by_swap in by_networks.items():
+        each, whole = by_swap[place], preference[place]
         name = f"networks, seed {seed}, step {steps[place]:,}"
         print(f"{name:37}  {each.preference:.3f} [{each.low:.3f}, {each.high:.3f}]    "
               f"{float((each.preference - 0.5) / (whole - 0.5)):.2f}")

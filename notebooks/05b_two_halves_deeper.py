@@ -64,7 +64,7 @@ from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
 from nearsight.studies import find
 from nearsight.studies.image_attacks import attacks
-from nearsight.studies.image_clocks import clocks
+from nearsight.studies.image_clocks import judged
 from nearsight.studies.image_measures import (
     COARSE,
     GRID,
@@ -79,7 +79,6 @@ from nearsight.studies.image_readings import (
     Networks,
     frechet_to,
     held_losses,
-    joint_preferences,
     networks,
     over_blocks,
     over_networks,
@@ -117,8 +116,7 @@ family = networks(kept)
 steps, blocks = family.steps, sorted({block for block, _ in kept})
 loss = {(held, weights): held_losses(family, held, weights)
         for held in ("stopping", "report") for weights in (0, 1)}
-deals = torch.Generator().manual_seed(512)  # as in the chapter
-joint = joint_preferences(family, deals, relabelings=400)
+joint, struck = judged(family, torch.Generator().manual_seed(512))  # as in the chapter
 distances = split_distances(family)
 print("        loss on V     loss on H     preference, 95 %              "
       "distance by")
@@ -293,9 +291,6 @@ for name, reach in (("jackknife, corrected", PEAK), ("jackknife, uncorrected", S
     bounds = (over_pairs.value - reach * over_pairs.error).tolist()
     print(f"{'all networks, ' + name:50}" + "".join(
         f"{at_step(onset(bounds, 0.5 + margin)):>9}" + 4 * " " for margin in (0, 0.05)))
-below = torch.tensor([each.preference - each.interval(1 - 0.05 / len(steps))[0]
-                      for each in joint], dtype=torch.float64)
-struck = clocks(family, below, deals)
 corrected = (over_pairs.value - PEAK * over_pairs.error).tolist()
 print(f"\n{'drawn anew':27}{'step':>6}   95 %{'before the loss':>28}")
 for name, clock in struck.items():

@@ -69,7 +69,7 @@ from nearsight.page import (
 )
 from nearsight.randomness import stream
 from nearsight.studies import find
-from nearsight.studies.image_clocks import clocks
+from nearsight.studies.image_clocks import judged
 from nearsight.studies.image_measures import COARSE, GRID, SIGMAS, STUDY
 from nearsight.studies.image_moments import MOMENTS
 from nearsight.studies.image_paths import KINDS, STARTS, turned
@@ -79,7 +79,6 @@ from nearsight.studies.image_readings import (
     crossed_gaps,
     held_losses,
     inference_gaps,
-    joint_preferences,
     networks,
     over_blocks,
     pair_preferences,
@@ -200,12 +199,8 @@ family = networks(record)
 steps = torch.tensor(family.steps)
 gap = over_blocks(crossed_gaps(family))  # [steps, levels]
 errors = over_blocks(crossed_errors(family))  # [own and other block, steps, levels]
-deals = torch.Generator().manual_seed(512)  # as in chapter 5
-preferences = joint_preferences(family, deals, relabelings=400)
-corrected = 1 - 0.05 / len(steps)  # the level of a bound that is looked at every step
-reach = torch.tensor([each.preference - each.interval(corrected)[0]
-                      for each in preferences], dtype=torch.float64)
-struck = clocks(family, reach, deals, levels=range(len(SIGMAS)))
+preferences, struck = judged(family, torch.Generator().manual_seed(512),  # as before
+                             levels=range(len(SIGMAS)))
 
 # %% tags=["hide-input"]
 turns = [struck[f"turn {level}"] for level in range(len(SIGMAS))]

@@ -12,6 +12,7 @@ from nearsight.measures import (
     generalization_gap,
     own_other,
     pair_cosine,
+    preference_onset,
     preference_stop,
     proximity_bias,
     split_variance,
@@ -19,7 +20,16 @@ from nearsight.measures import (
 )
 from nearsight.records.computing import Results
 from nearsight.records.runs import Stage
-from nearsight.studies import find, image_attacks, image_measures, image_paths, image_readings, image_stops, images
+from nearsight.studies import (
+    find,
+    image_attacks,
+    image_clocks,
+    image_measures,
+    image_paths,
+    image_readings,
+    image_stops,
+    images,
+)
 from nearsight.studies.image_measures import SIGMAS, Counts, draw
 from nearsight.studies.image_paths import KINDS, STARTS
 from nearsight.studies.image_readings import Networks
@@ -249,6 +259,16 @@ def test_memories_turn_their_own_images_to_themselves_and_the_others_to_their_ow
     assert (ends < SIZE).all()  # a memory of one block ends in it, wherever it starts
     swapped = image_readings.turned_owners(Results((Stage(1, {"owners": found["owners"].flip(0)}),), 0.0), SIZE)
     assert torch.equal(swapped[0, :, low, KINDS.index(1.0)], SIZE + torch.arange(12).expand(2, 12))
+
+
+def test_the_onsets_of_a_judged_family_are_those_of_its_joint_preferences(made):
+    _, networks = made
+    joint, struck = image_clocks.judged(networks, torch.Generator().manual_seed(0), relabelings=50)
+    again = image_readings.joint_preferences(networks, torch.Generator().manual_seed(0), 50)
+    assert [(each.low, each.high) for each in joint] == [(each.low, each.high) for each in again]
+    for margin in (0, 0.05):
+        place = preference_onset(joint, margin)
+        assert place is not None and struck[f"onset {margin:g}"].step == STEPS[place]
 
 
 def test_a_mean_over_networks_has_the_bounds_over_blocks(made):

@@ -9,8 +9,19 @@ from torch import Generator, Tensor
 
 from nearsight import checks
 from nearsight.measures.clocks import Clock
+from nearsight.measures.families import FamilyPreference
 from nearsight.measures.intervals import resampled_counts
-from nearsight.studies.image_readings import Networks, pair_wins, picture_distances
+from nearsight.studies.image_readings import Networks, joint_preferences, pair_wins, picture_distances
+
+
+def judged(networks: Networks, generator: Generator, levels: Sequence[int] = (), relabelings: int = 400
+           ) -> tuple[list[FamilyPreference], dict[str, Clock]]:
+    """The preference of a family by one joint deal at each checkpoint, and its `clocks`, whose onsets are those of the
+    deal's lower bound at level 95 %, with Bonferroni's correction over all checkpoints."""
+    joint = joint_preferences(networks, generator, relabelings)
+    level = 1 - 0.05 / len(joint)
+    reach = torch.tensor([each.preference - each.interval(level)[0] for each in joint], dtype=torch.float64)
+    return joint, clocks(networks, reach, generator, levels=levels)
 
 
 def clocks(networks: Networks, reach: Tensor, generator: Generator, margins: tuple[float, ...] = (0.0, 0.05),
