@@ -13,6 +13,7 @@ from children import Child, kill_at
 from nearsight import records
 from nearsight.__main__ import main
 from nearsight.files import write_whole
+from nearsight.page import provenance
 from nearsight.records import RecordRefused, Run, Stage, Work, compare, compute, reproduce, verify
 from nearsight.records import store as stored
 from nearsight.records.computing import LARGEST, own_settings
@@ -145,6 +146,17 @@ def test_the_provenance_table_has_no_empty_cell(kept):
     rows = re.findall("<tr><th>(.*?)</th><td>(.*?)</td></tr>", records.load(RUN, kept)._repr_html_())
     assert {"run", "state", "commit", "machine", "determined to", "wall time", "to recompute"} <= {name for name, _ in rows}
     assert all(content and "<" not in content for _, content in rows)
+
+
+def test_the_foot_of_a_page_says_how_long_its_runs_take_together(kept):
+    record = records.load(RUN, kept)
+
+    def taking(seconds, threads=1):
+        return replace(record, manifest=replace(record.manifest, seconds=seconds, threads=threads))
+
+    foot = provenance(taking(7200.0), taking(1800.0, 2))
+    assert "2 recorded runs, 3.0 hours of one core" in foot._repr_html_() and foot._repr_html_().count("<tr>") == 3
+    assert "1 recorded run, 20 minutes of one core" in provenance(taking(1200.0))._repr_html_()
 
 
 def test_one_flipped_bit_is_refused(kept):

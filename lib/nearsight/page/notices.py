@@ -58,9 +58,14 @@ class Provenance:
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in self._lines())
         names = "".join(f"<th>{name}</th>" for name in ("run", "state", "machine", "recorded", "time", "command"))
-        runs = f"{len(self.records)} recorded run{'s' * (len(self.records) > 1)}"
+        runs = f"{len(self.records)} recorded run{'s' * (len(self.records) > 1)}, {self._cost()}"
         return (f'<details class="provenance"><summary>{runs}</summary><table><thead><tr>{names}</tr></thead>'
                 f"<tbody>{rows}</tbody></table></details>")
+
+    def _cost(self) -> str:
+        """How long all runs took together, on one core."""
+        minutes = sum(each.manifest.seconds * each.manifest.threads for each in self.records) / 60
+        return f"{minutes / 60:,.1f} hours of one core" if minutes > 90 else f"{max(minutes, 1):.0f} minutes of one core"
 
     def _lines(self) -> list[tuple[str, ...]]:
         kept = [record.manifest for record in self.records]
@@ -70,5 +75,6 @@ class Provenance:
 
 
 def provenance(*records) -> Provenance:
-    """Return what a chapter shows of its records at its foot, folded: name, state, machine, date, time, command."""
+    """Return what a chapter shows of its records at its foot: how many, what all took together on one core (on several
+    `make reproduce` is as many times as fast), and folded, of each, name, state, machine, date, time, command."""
     return Provenance(records)
