@@ -274,6 +274,23 @@ joint, struck = judged(family, torch.Generator().manual_seed(512))
 preference = torch.tensor([each.preference for each in joint], dtype=torch.float64)
 at_onset = steps.tolist().index(struck["onset 0.05"].step)
 
+# %% tags=["hide-input"]
+def own_losses(several):
+    """The EDM loss [S] of each network on its own block."""
+    return {label: weighted_loss(SIGMAS, error[:, label[0]].double(), "edm")
+            for label, error in several.curve("error").items()}
+
+
+def nearest_distances(several):
+    """The distance [S] of samples to the nearest image, of own and of other blocks."""
+    away = {label: each.double().mean(1)
+            for label, each in several.curve("distance").items()}
+    own = {label: each[:, label[0]] for label, each in away.items()}
+    return {"own block": own, "other blocks": {
+        label: (each.sum(1) - own[label]) / (each.shape[1] - 1)
+        for label, each in away.items()}}
+
+
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight networks on four blocks. Loss; cosine distance of paired samples; distance of samples to the nearest image; preference (bands: 95 %), and that of generators that know a block's statistics alone. Dashed: onset of the preference, least loss, samples most alike.", "name": "fig-lean"}, "image": {"alt": "Four panels against training steps. The held-out loss is least near step 1,432 while that on the own block falls on. Distances of paired samples of other seed fall, then rise. Samples come nearer to their own block than to others. The preference rises from one half to about 0.66 and passes the lines of Gaussian generators before the loss is least.", "width": "100%"}}
 CLOCKS = {"onset 0.05": ("onset", TRAIN), "split": ("most alike", "#9A6A00"),
           "loss": ("least loss", LOSS)}
@@ -293,13 +310,8 @@ def show_clocks(axes, *names):
                       ha="right" if aside < 0 else "left")
 
 
-own_loss = over_networks({
-    label: weighted_loss(SIGMAS, error[:, label[0]].double(), "edm")
-    for label, error in family.curve("error").items()})
-away = {label: each.double() for label, each in family.curve("distance").items()}
-own_away = {label: each.mean(1)[:, label[0]] for label, each in away.items()}
-near = {"own block": own_away, "other blocks": {
-    label: (each.mean(1).sum(1) - own_away[label]) / 3 for label, each in away.items()}}
+own_loss = over_networks(own_losses(family))
+near = nearest_distances(family)
 figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(8.6, 6.4),
                                                           sharex=True)
 held_mean = held_out.mean(1)
@@ -629,6 +641,148 @@ assert parts["seed"][-1] < parts["seed"][0] / 5
 # what rises: it dates the end of the seed's part as well as the beginning of the
 # data's, and no sharp phase begins there.
 #
+# ## What more data delays
+#
+# The same with blocks of other sizes, three of each and one seed. More images take
+# longer to learn by heart, so all should come later. Does the leaning go away?
+
+# %%
+sizes_n = (256, 512)
+other_sizes = {(size, *label): record for size in sizes_n if size != n
+               for label, record in recorded(str(size)).items()}
+families = {size: family if size == n else networks(
+    {label[1:]: record for label, record in other_sizes.items() if label[0] == size})
+    for size in sizes_n}
+seen_of = {size: (joint, struck) if size == n else
+           judged(several, torch.Generator().manual_seed(512))
+           for size, several in families.items()}
+
+
+# %% tags=["hide-input"]
+def statistics_alone(size, count):
+    """The preference of two rungs of the moment ladder of the first blocks."""
+    there = pool.images[: count * size].unflatten(0, (count, size))
+    made_there = [moment_ladder(images, kinds, reference.images, reference.labels)
+                  for images, kinds in zip(there, pool.labels.split(size))]
+    return {rung: pair_mean({(i, j): own_other(
+        *(made_there[k][rung].sample(latents, choices) for k in (i, j)), there[i],
+        there[j]).preference for i, j in combinations(range(count), 2)})
+        for rung in ("Gaussian", "class Gaussians")}
+
+
+buys = {size: statistics_alone(size, 3) for size in sizes_n}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Blocks of several sizes (columns; bands: 95 %). Loss; distance of paired samples of two blocks; distance to the nearest image; preference, and that of Gaussians. Dashed: onset (blue), least loss on V (red). With more images both come later, onset first.", "name": "fig-sizes"}, "image": {"alt": "Four panels a column, against training steps. In each column the loss on the own block falls on while that on V has a minimum, samples come nearer to their own block than to others, and the preference rises; the onset is left of the least loss. From column to column both move right.", "width": "100%"}}
+figure, grid = plt.subplots(4, len(sizes_n), figsize=(9.4, 8.6), sharey="row",
+                            sharex="col")
+for column, (size, several) in zip(grid.T, families.items()):
+    at_steps, (leaning, clock_of) = torch.tensor(several.steps), seen_of[size]
+    for text, each, color in (
+            ("own block", over_networks(own_losses(several)), TRAIN),
+            ("V", over_networks(losses_on(several, "stopping")), LOSS)):
+        column[0].plot(at_steps, each[0], color=color, label=text)
+        column[0].fill_between(at_steps, *each[1:], color=color, alpha=0.2, lw=0)
+    paired = split_distances(several)["data"]
+    nearby = nearest_distances(several)
+    lean_value = torch.tensor([each.preference for each in leaning])
+    bounds = torch.tensor([each.interval() for each in leaning]).T
+    column[1].plot(at_steps, paired.value, color=HOLDOUT)
+    column[1].fill_between(at_steps, paired.value - 2 * paired.error,
+                           paired.value + 2 * paired.error, color=HOLDOUT, alpha=0.2,
+                           lw=0)
+    for (text, values), color in zip(nearby.items(), (TRAIN, HOLDOUT)):
+        middle, *around = over_networks(values)
+        column[2].plot(at_steps, middle, color=color, label=text)
+        column[2].fill_between(at_steps, *around, color=color, alpha=0.2, lw=0)
+    column[3].plot(at_steps, lean_value, color=TRAIN)
+    column[3].fill_between(at_steps, *bounds, color=TRAIN, alpha=0.2, lw=0)
+    for rung, line in (("Gaussian", ":"), ("class Gaussians", "--")):
+        column[3].axhline(buys[size][rung].value, color=NEUTRAL, lw=0.9, ls=line,
+                          label=rung)
+    for axes in column:
+        for name in ("onset 0.05", "loss"):
+            clock = clock_of[name]
+            moment(axes, clock.step, clock.low, clock.high, CLOCKS[name][1])
+    column[0].set_title(f"$n$ = {size:,}")
+    step_axis(column[3], [each for each in (50, 200, 1000, 5000)
+                          if each <= at_steps[-1]])
+for axes, label in zip(grid[:, 0], ("loss", "distance of paired\nsamples",
+                                    "distance to the\nnearest image",
+                                    r"preference $\nu$")):
+    axes.set_ylabel(label)
+grid[0, 0].set_ylim(0.1, 0.4)
+grid[1, 0].set_ylim(0, None)
+for axes in grid[(0, 2, 3), 0]:
+    axes.legend(fontsize=8)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss. More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset below the least loss. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
+for name, aside in (("onset 0.05", 0.97), ("loss", 1.03)):
+    text, color = CLOCKS[name]
+    for size, (_, clock_of) in seen_of.items():
+        clock, last = clock_of[name], families[size].steps[-1]
+        left.vlines(aside * size, clock.low, clock.high, color=color, lw=1.2)
+        left.plot(aside * size, clock.step, "o", color=color, ms=5,
+                  mfc="white" if clock.step == last else color,
+                  label=text if size == sizes_n[0] else None)
+left.legend()
+left.set(xscale="log", yscale="log", xlabel="images of a block, $n$",
+         ylabel="training step")
+left.set_xticks(sizes_n, [f"{size:,}" for size in sizes_n])
+left.set_yticks([300, 1000, 3000, 10000], ["300", "1,000", "3,000", "10,000"])
+left.minorticks_off()
+for (size, several), color in zip(families.items(), ("#9ecae1", "#4292c6", "#08519c",
+                                                     "#041f4a")):
+    mean_loss = held_losses(several).mean(1)
+    leaning = torch.tensor([each.preference for each in seen_of[size][0]])
+    shown = mean_loss < 0.26
+    right.plot(mean_loss[shown], leaning[shown], color=color, label=f"$n$ = {size:,}")
+    place = int(mean_loss.argmin())
+    right.plot(mean_loss[place], leaning[place], "o", color=color, ms=5)
+right.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
+right.annotate("no memory", (0.26, 0.5), (0, 3), textcoords="offset points",
+               fontsize=8.5, ha="right", color=NEUTRAL)
+right.legend()
+right.set(xlabel="loss on V", ylabel=r"preference $\nu$");
+
+# %% tags=["hide-input"]
+print("    n   onset [95 %]            least loss [95 %]       P   at least loss   "
+      "Gaussian  classes")
+for size, (leaning, clock_of) in seen_of.items():
+    strikes = [clock_of[name] for name in ("onset 0.05", "loss")]
+    place = families[size].steps.index(strikes[1].step)
+    print(f"{size:5,}   " + "".join(
+        f"{f'{each.step:,} [{each.low:,}, {each.high:,}]':24}" for each in strikes)
+        + f"{strikes[0].before(strikes[1]):.2f}  {leaning[place].preference:.3f} "
+        f"± {leaning[place].preference - leaning[place].low:.3f}"
+        + "".join(f"{each.value:10.3f}" for each in buys[size].values()))
+
+# %% tags=["remove-cell"]
+orders = [clock_of["onset 0.05"].before(clock_of["loss"])
+          for _, clock_of in seen_of.values()]
+at_least_loss = [leaning[families[size].steps.index(clock_of["loss"].step)]
+                 for size, (leaning, clock_of) in seen_of.items()]
+onsets, minima = ([clock_of[name].step for _, clock_of in seen_of.values()]
+                  for name in ("onset 0.05", "loss"))
+all_ratios = torch.cat([each.flatten() for several in families.values()
+                        for each in several.curve("ratio").values()])
+assert all(torch.tensor(each).diff().min() > 0 for each in (onsets, minima))
+assert all(first < second for first, second in zip(onsets, minima))
+assert all(each.low > 0.55 for each in at_least_loss)
+glue(least_order=min(orders), least_lean=min(each.preference for each in at_least_loss),
+     most_lean=max(each.preference for each in at_least_loss),
+     memorized_n=(all_ratios < 1 / 3).sum(), samples_n=len(all_ratios))
+
+# %% [markdown]
+# *It comes later and does not go away.* Onset and least loss both move right with the
+# number of images, the onset first at every size (with probability
+# {glue:text}`least_order:.2f` or more). And at the least loss samples lean by
+# {glue:text}`least_lean:.2f` to {glue:text}`most_lean:.2f`. What more images do buy is
+# loss: at the same preference it is lower, and at the same loss networks lean less.
+#
+# (Of {glue:text}`samples_n:,.0f` samples {glue:text}`memorized_n:.0f` are memorized by
+# the ratio, so there is no onset of that to show.)
+#
 # ## What an attacker gains
 #
 # Who holds the network and a photograph can ask whether it was trained on it: by how
@@ -769,8 +923,10 @@ assert means["preference, margin .05"]["attack"] > means["least loss"]["attack"]
 #   of the seed's variance. The data's part rises from the first checkpoints on.
 # - An attacker with a second network finds members at the best test loss, and many of
 #   them before. No sample is a copy.
+# - More images delay the leaning and the turn of the loss alike. At the least loss
+#   networks of all sizes lean.
 # - Stopping by the preference comes late for one network; stopping early costs loss.
-#   One size of block, one kind of image and one network are shown here.
+#   One kind of image and one network are shown here.
 #
 # ## Reuse this
 #
@@ -815,4 +971,5 @@ print(f"preference {leaning.preference:.4f} [{leaning.low:.4f}, {leaning.high:.4
 # built, except the networks and their samples:
 
 # %% tags=["remove-input"]
-provenance(*kept.values(), *drawn, *swapped.values(), smoke, records.load(shipped))
+provenance(*kept.values(), *other_sizes.values(), *drawn, *swapped.values(), smoke,
+           records.load(shipped))

@@ -135,9 +135,9 @@ memory = {delta: pair_mean({pair: memory_gap(delta, *pair)
           for delta in (0.2, 0.3)}
 
 # %% tags=["hide-input"]
-def band(estimate, level=0.95):
-    """Student's bounds for what has an error that leaves out one of the four blocks."""
-    reach = float(student.ppf((1 + level) / 2, len(blocks) - 1)) * estimate.error
+def band(estimate, count=4):
+    """Student's 95 % bounds for what has an error that leaves out one of its blocks."""
+    reach = float(student.ppf(0.975, count - 1)) * estimate.error
     return estimate.value - reach, estimate.value + reach
 
 
@@ -241,10 +241,8 @@ glue(top=SIGMAS[top], top_turn=turns[top].step, quiet=SIGMAS[quiet], early=steps
 # (95 %: {glue:text}`early_low:.1f` to {glue:text}`early_high:.1f` %), when the errors
 # at this level and at all below still fall on both blocks.
 #
-# ## Why crossed
-#
-# Is it the network or the images? A simple gap answers by the set that it is given. A
-# miniature, live: 8 channels, 128 images, 60 steps, too little to overfit anything.
+# Why the crossed gap? A miniature, live: 8 channels, 128 images, 60 steps, too little
+# to overfit anything. Yet by simple gaps it seems to.
 
 # %%
 run = find("images-smoke")
@@ -259,46 +257,11 @@ for level in (top, len(SIGMAS) - 5):
     values = [float(other / own - 1) for own, other, *_ in found]
     print(f"at noise level {SIGMAS[level]:5.2f}{values[0]:12.1%}{values[1]:12.1%}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative gap at the noise level of the largest one for three choices of held-out images: a line for the networks of each block, and in black the crossed gap. For the first five hundred steps sets differ by more than networks overfit.", "name": "fig-difficulty"}, "image": {"alt": "Three panels of the gap against steps, four lines each. On V most lie below the black crossed gap, some below zero for hundreds of steps; on H most lie above it; on the other blocks they scatter around it.", "width": "100%"}}
-figure, panels = plt.subplots(1, 3, figsize=(8.4, 3.0), sharey=True)
-until = best + 1
-simple = {}
-for block in range(4):
-    both = torch.stack([family.curve("error")[block, seed].double()[:until, :, top]
-                        for seed in (0, 1)])
-    relative = (both / both[..., [block]] - 1).mean(0)  # [steps, blocks and V and H]
-    strange = [each for each in range(4) if each != block]
-    simple[block] = torch.stack([relative[:, 4], relative[:, 5],
-                                 relative[:, strange].mean(1)])
-    for axes, values in zip(panels, simple[block]):
-        axes.plot(steps[:until], values, color=HOLDOUT, lw=1, alpha=0.75)
-for axes, title in zip(panels, ("V", "H", "other blocks")):
-    axes.plot(steps[:until], gap.value[:until, top], color=THEORY, lw=2)
-    axes.axhline(0, color=THEORY, lw=1, ls=":")
-    axes.set_title(f"held out: {title}")
-    step_axis(axes, (50, 200, 1000))
-panels[0].set_ylabel(rf"gap $G$ at $\sigma = {SIGMAS[top]:.2g}$")
-panels[0].annotate("crossed", (660, float(gap.value[10, top])), (-4, 8), ha="right",
-                   textcoords="offset points", fontsize=9, color=THEORY)
-panels[2].annotate("ideal", (1500, 0), (0, -8), ha="right", va="center",
-                   textcoords="offset points", fontsize=9, color=THEORY);
-
-# %% tags=["remove-cell"]
-at_early = torch.stack(list(simple.values()))[:, :, early]  # [blocks, V, H, others]
-glue(v_least=100 * at_early[:, 0].min(), v_most=100 * at_early[:, 0].max(),
-     h_least=100 * at_early[:, 1].min(), h_most=100 * at_early[:, 1].max())
-
 # %% [markdown]
-# The record says the same of networks that overfit. At step {glue:text}`early:.0f`,
-# where the crossed gap was quoted above, the simple gaps of the networks of the four
-# blocks run
-#
-# | held out | least | most |
-# | --- | --- | --- |
-# | V | {glue:text}`v_least:.1f` % | {glue:text}`v_most:.1f` % |
-# | H | {glue:text}`h_least:.1f` % | {glue:text}`h_most:.1f` % |
-#
-# In the crossed gap the difficulty of sets cancels. From here on $G$ is crossed.
+# Sets differ. On the networks of the record, too, they differ for five hundred steps by
+# more than networks overfit ({numref}`fig-difficulty`, on the
+# {doc}`companion page <06b_where_overfitting_lives_deeper>`). In the crossed gap the
+# difficulty of sets cancels, and from here on $G$ is crossed.
 #
 # ## All noise levels
 #
@@ -355,6 +318,78 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
 # hardly to be told from 0, above $\sigma = 3$. And this is no memory of the kind
 # above, whose bump is many times as high: of all samples at all steps
 # {glue:text}`memorized:.0f` are memorized.
+#
+# ## More images, a later bump
+#
+# Blocks of other sizes, three of each with one seed. The crossed gap at its peak along
+# training, and by noise level at the step of each size's least loss on V:
+
+# %%
+sizes_n = (256, 512)
+other_sizes = {(size, *label): each for size in sizes_n if size != n
+               for label, each in recorded(str(size)).items()}
+families = {size: family if size == n else networks(
+    {label[1:]: each for label, each in other_sizes.items() if label[0] == size})
+    for size in sizes_n}
+gap_of = {size: gap if size == n else over_blocks(crossed_gaps(several))
+          for size, several in families.items()}
+least_of = {size: int(held_losses(several).mean(1).argmin())
+            for size, several in families.items()}
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Crossed gap by size of the block (bands: 95 %, over blocks). Left: its peak, along training; dots: least loss on V. Right: by noise level, at that step. More images delay the bump; where the loss is least it is about as high.", "name": "fig-size"}, "image": {"alt": "Left, rising curves on logarithmic axes, each to the right of the one before, with a dot at about 0.2 to 0.3 on each. Right, bumps of similar height between noise 0.05 and 1.", "width": "100%"}}
+SHADES_N = dict(zip(sizes_n, plt.get_cmap("viridis")((0.0, 0.3, 0.55, 0.8))))
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
+for size, several in families.items():
+    estimate, color, place = gap_of[size], SHADES_N[size], least_of[size]
+    around = band(estimate, len({block for block, _ in several.results}))
+    peak = estimate.value.argmax(1, keepdim=True)
+    middle, lowest, highest = (each.gather(1, peak)[:, 0]
+                               for each in (estimate.value, *around))
+    curve(left, several.steps, middle, "", color, lowest, highest)
+    left.plot(several.steps[place], middle[place], "o", color=color, ms=5,
+              label=f"$n$ = {size:,}")
+    curve(right, SIGMAS, estimate.value[place], "", color,
+          *(each[place] for each in around))
+left.legend()
+left.set(ylabel="largest crossed gap", yscale="log", ylim=(0.003, 3))
+left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+step_axis(left, (50, 200, 1000, 5000))
+right.axhline(0, color=THEORY, lw=1, ls=":")
+right.annotate("ideal", (20, 0), (0, -9), textcoords="offset points", ha="right",
+               va="center", fontsize=9, color=THEORY)
+right.set(ylabel="crossed gap at the least loss", ylim=(-0.05, 0.42))
+sigma_axis(right);
+
+# %% tags=["hide-input"]
+print("    n   least loss   largest gap there        at sigma   at step 510 or just "
+      "below")
+for size, several in families.items():
+    estimate, place = gap_of[size], least_of[size]
+    blocks_there = len({block for block, _ in several.results})
+    line = f"{size:5,}   {several.steps[place]:10,}"
+    early_there = sum(step <= 510 for step in several.steps) - 1
+    for at_place in (place, early_there):
+        peak = int(estimate.value[at_place].argmax())
+        lowest, highest = (each[at_place, peak]
+                           for each in band(estimate, blocks_there))
+        line += f"   {estimate.value[at_place, peak]:.3f} [{lowest:.3f}, {highest:.3f}]"
+        if at_place == place:
+            line += f"   {SIGMAS[peak]:.2f}   "
+    print(line)
+
+# %% tags=["remove-cell"]
+at_least = [float(gap_of[size].value[place].max()) for size, place in least_of.items()]
+glue(least_bump=min(at_least), most_bump=max(at_least))
+about_510 = {size: sum(step <= 510 for step in several.steps) - 1
+             for size, several in families.items()}
+assert (torch.stack([gap_of[size].value[place].max() for size, place
+                     in about_510.items()]).diff() < 0).all()
+
+# %% [markdown]
+# With more images the gap opens later, and the loss turns later. Where it is least, the
+# bump is between {glue:text}`least_bump:.2f` and {glue:text}`most_bump:.2f`: the
+# networks have come equally far, by more steps.
 #
 # ## Each level has its own turn
 #
@@ -790,8 +825,8 @@ glue(**{f"toward_{MOMENTS[place]}": drawn[0][place, at["one"]] for place in rang
 # - In the end the sampler's states are about as far from the training images as noised
 #   unseen ones are.
 # - A training image's basin ends near $\sigma = 1$, as a memory's does. Early the
-#   samples' leaning is made above that level, later in good part below. Other sizes and
-#   widths are open here.
+#   samples' leaning is made above that level, later in good part below.
+# - More images delay the gap as they delay the least loss. Other widths are open here.
 #
 # ## Reuse this
 #
@@ -840,4 +875,4 @@ print(f"gap {found.gap[at]:.4f} ({low[at]:.4f}, {high[at]:.4f}) at {sigmas[at]:.
 # except the networks:
 
 # %% tags=["remove-input"]
-provenance(*record.values(), smoke, passages, released)
+provenance(*record.values(), *other_sizes.values(), smoke, passages, released)
