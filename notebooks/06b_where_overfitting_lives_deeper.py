@@ -167,10 +167,10 @@ assert gap.value[early:].argmax(1).max() <= 12 and gap.value[-1].max() > 0.5
 assert mean_on_v.argmin(0).min() == steps.index(1432)
 
 # %% [markdown]
-# No entry contradicts the chapter. The gap is one bump at every step from 510 on, and of
-# other sizes wherever it exceeds 5 %. The mean error turns nowhere before step 1,432.
-# Of {glue:text}`curves:.0f` single curves {glue:text}`below:.0f` turn sooner, the first
-# of them at step {glue:text}`soonest:,.0f`.
+# No entry contradicts the chapter. The gap is one bump at every step from 510 on, and
+# of other sizes wherever it exceeds 5 %. The mean error turns nowhere before step
+# 1,432. Of {glue:text}`curves:.0f` single curves {glue:text}`below:.0f` turn sooner,
+# the first of them at step {glue:text}`soonest:,.0f`.
 #
 # The inference gap $J$ of each pair, and in the last row that of a memory:
 
