@@ -223,7 +223,7 @@ for space in ("pixels", "principal", "classifier"):
 # 95 % interval over blocks).
 
 # %% tags=["hide-input"]
-SIZES = (256, 512)
+SIZES = (256, 512, 2048)
 of_size = {size: kept if size == family.size else recorded(str(size)) for size in SIZES}
 sized = {size: networks(records_there) for size, records_there in of_size.items()}
 judged_of = {size: (joint, struck) if size == family.size else

@@ -325,7 +325,7 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
 # training, and by noise level at the step of each size's least loss on V:
 
 # %%
-sizes_n = (256, 512)
+sizes_n = (256, 512, 2048)
 other_sizes = {(size, *label): each for size in sizes_n if size != n
                for label, each in recorded(str(size)).items()}
 families = {size: family if size == n else networks(
