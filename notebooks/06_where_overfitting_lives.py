@@ -325,12 +325,9 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
 # training, and by noise level at the step of each size's least loss on V:
 
 # %%
-sizes_n = (256, 512, 2048)
-other_sizes = {(size, *label): each for size in sizes_n if size != n
-               for label, each in recorded(str(size)).items()}
-families = {size: family if size == n else networks(
-    {label[1:]: each for label, each in other_sizes.items() if label[0] == size})
-    for size in sizes_n}
+sizes_n = (256, 512, 1024, 2048)
+records_of = {size: record if size == n else recorded(str(size)) for size in sizes_n}
+families = {size: networks(each) for size, each in records_of.items()}
 gap_of = {size: gap if size == n else over_blocks(crossed_gaps(several))
           for size, several in families.items()}
 least_of = {size: int(held_losses(several).mean(1).argmin())
@@ -385,11 +382,21 @@ about_510 = {size: sum(step <= 510 for step in several.steps) - 1
              for size, several in families.items()}
 assert (torch.stack([gap_of[size].value[place].max() for size, place
                      in about_510.items()]).diff() < 0).all()
+places_of_peak = [int(gap_of[size].value[place].argmax())
+                  for size, place in least_of.items()]
+assert max(places_of_peak[2:]) < min(places_of_peak[:2])
+memory_peaks = {size: int(generalization_gap(
+    EmpiricalDenoiser(pool.images[:size], 0.2), pool.images[:size],
+    pool.images[4096:4608], many_levels, generator=generator).gap.argmax())
+    for size in (256, 2048)}
+assert memory_peaks[2048] < memory_peaks[256]
 
 # %% [markdown]
 # With more images the gap opens later, and the loss turns later. Where it is least, the
-# bump is between {glue:text}`least_bump:.2f` and {glue:text}`most_bump:.2f`: the
-# networks have come equally far, by more steps.
+# bump is between {glue:text}`least_bump:.2f` and {glue:text}`most_bump:.2f` high: the
+# networks have come about equally far, by more steps. And from 1,024 images on it lies
+# at smaller noise, as a memory's does: the denser the images, the less noise it takes
+# to confuse them.
 #
 # ## Each level has its own turn
 #
@@ -875,4 +882,5 @@ print(f"gap {found.gap[at]:.4f} ({low[at]:.4f}, {high[at]:.4f}) at {sigmas[at]:.
 # except the networks:
 
 # %% tags=["remove-input"]
-provenance(*record.values(), *other_sizes.values(), smoke, passages, released)
+provenance(*(one for each in records_of.values() for one in each.values()), smoke,
+           passages, released)

@@ -105,7 +105,7 @@ by_level(steps, gap.error)
 # standard error.
 
 # %% tags=["hide-input", "hide-output"]
-SIZES = (256, 2048)
+SIZES = (256, 1024, 2048)
 of_size = {size: recorded(str(size)) for size in SIZES}
 sized = {size: networks(records_there) for size, records_there in of_size.items()}
 gap_of = {size: over_blocks(crossed_gaps(several)) for size, several in sized.items()}
