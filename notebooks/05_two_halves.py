@@ -686,7 +686,7 @@ many_choices = torch.rand(2048, generator=generator)
 buys = {size: statistics_alone(size) for size in sizes_n}
 beyond = {size: beyond_classes(size, several) for size, several in families.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Blocks of several sizes (columns; bands: 95 %). Loss; distance of paired samples of two blocks; distance to the nearest image; preference, and that of Gaussians. Dashed: onset (blue), least loss on V (red). With more images both come later, onset first.", "name": "fig-sizes"}, "image": {"alt": "Four panels a column, against training steps. In each column the loss on the own block falls on while that on V has a minimum, samples come nearer to their own block than to others, and the preference rises; the onset is left of the least loss. From column to column both move right.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Blocks of several sizes (columns; bands: 95 %). Loss; distance of paired samples of two blocks; distance to the nearest image; preference, and that of Gaussians. Dashed: onset (blue), least loss on V (red). With more images both come later, and the onset catches up.", "name": "fig-sizes"}, "image": {"alt": "Four panels a column, against training steps. In each column the loss on the own block falls on while that on V flattens or turns, samples come nearer to their own block than to others, and the preference rises. From column to column onset and least loss move right; in the last two they coincide.", "width": "100%"}}
 figure, grid = plt.subplots(4, len(sizes_n), figsize=(9.4, 8.6), sharey="row",
                             sharex="col")
 for column, (size, several) in zip(grid.T, families.items()):
@@ -726,10 +726,11 @@ for axes, label in zip(grid[:, 0], ("loss", "distance of paired\nsamples",
     axes.set_ylabel(label)
 grid[0, 0].set_ylim(0.1, 0.4)
 grid[1, 0].set_ylim(0, None)
+grid[3, 0].set_ylim(0.48, 0.82)
 for axes in grid[(0, 2, 3), 0]:
     axes.legend(fontsize=8)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss. More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset below the least loss. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss. More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset first below the least loss, then beside it. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
 for name, aside in (("onset 0.05", 0.97), ("loss", 1.03)):
     text, color = CLOCKS[name]
@@ -754,8 +755,8 @@ for (size, several), color in zip(families.items(), ("#9ecae1", "#4292c6", "#085
     place = int(mean_loss.argmin())
     right.plot(mean_loss[place], leaning[place], "o", color=color, ms=5)
 right.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
-right.annotate("no memory", (0.26, 0.5), (0, -10), textcoords="offset points",
-               fontsize=8.5, ha="right", color=NEUTRAL)
+right.annotate("no memory", (0.181, 0.5), (0, -10), textcoords="offset points",
+               fontsize=8.5, color=NEUTRAL)
 right.legend()
 right.set(xlabel="loss on V", ylabel=r"preference $\nu$", ylim=(0.48, None));
 
