@@ -50,6 +50,7 @@ from nearsight.measures import (
     pair_cosine,
     pair_mean,
     principal_basis,
+    student_reach,
     weighted_loss,
 )
 from nearsight.page import (
@@ -86,7 +87,6 @@ from nearsight.studies.image_readings import (
 )
 from nearsight.studies.image_stops import by_preference, least_loss, losses_on, prices
 from scipy.stats import binomtest
-from scipy.stats import t as student
 
 use_style()
 torch.set_num_threads(1)  # small arrays: a second thread would mostly wait
@@ -364,7 +364,7 @@ print(f"steps whose loss cannot be told from the least: {steps[flat.earliest]:,}
 loss_at = held_out.mean(1)
 of_pairs = over_blocks(pair_preferences(family))
 level = 1 - 0.05 / len(joint)  # Bonferroni's correction over checkpoints
-reach = student.ppf((1 + level) / 2, 3) * of_pairs.error  # over four blocks
+reach = student_reach(of_pairs, len(blocks), level)
 onset_blocks = onset((of_pairs.value - reach).tolist(), 0.55)
 assert struck["onset 0.05"].step < struck["loss"].step
 assert rungs["shared covariance"].value < of_pairs.value[least]
@@ -677,7 +677,7 @@ def beyond_classes(size, several):
         of_pairs_there.setdefault((i, j), []).append(values[place])
     more = pair_mean({pair: torch.stack(of_pairs_there[pair]).mean() - value
                       for pair, value in buys[size]["class Gaussians"].items()})
-    return float(more.value), float(student.ppf(0.975, 2) * more.error)
+    return float(more.value), float(student_reach(more, 3))
 
 
 RUNGS = ("Gaussian", "class Gaussians")

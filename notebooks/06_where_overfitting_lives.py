@@ -50,6 +50,7 @@ from nearsight.measures import (
     pair_mean,
     preference_onset,
     principal_basis,
+    student_reach,
     weighted_loss,
 )
 from nearsight.page import (
@@ -64,6 +65,7 @@ from nearsight.page import (
     glue,
     moment,
     provenance,
+    sigma_axis,
     step_axis,
     use_style,
 )
@@ -86,7 +88,6 @@ from nearsight.studies.image_readings import (
     recorded,
     turned_owners,
 )
-from scipy.stats import t as student
 
 use_style()
 torch.set_num_threads(1)  # small products: a second thread would mostly wait
@@ -137,14 +138,8 @@ memory = {delta: pair_mean({pair: memory_gap(delta, *pair)
 # %% tags=["hide-input"]
 def band(estimate, count=4):
     """Student's 95 % bounds for what has an error that leaves out one of its blocks."""
-    reach = float(student.ppf(0.975, count - 1)) * estimate.error
+    reach = student_reach(estimate, count)
     return estimate.value - reach, estimate.value + reach
-
-
-def sigma_axis(axes):
-    axes.set(xscale="log", xlabel=r"noise level $\sigma$")
-    axes.set_xticks([0.02, 0.1, 0.5, 2, 10], ["0.02", "0.1", "0.5", "2", "10"])
-    axes.set_xticks([], minor=True)
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Crossed gap of blurred memories of 512 photographs, by noise level (bands: 95 %, over blocks). Each has one bump, lower and at larger noise the more the memory errs.", "name": "fig-memory-gap"}, "image": {"alt": "Two curves of the gap against noise level from 0.02 to 20. Each is a single bump: for model error 0.2 it reaches six near noise 0.6, for 0.3 two near 0.7. A dotted line at zero is an ideal generator.", "width": "80%"}}
@@ -386,8 +381,8 @@ places_of_peak = [int(gap_of[size].value[place].argmax())
                   for size, place in least_of.items()]
 assert max(places_of_peak[2:]) < min(places_of_peak[:2])
 memory_peaks = {size: int(generalization_gap(
-    EmpiricalDenoiser(pool.images[:size], 0.2), pool.images[:size],
-    pool.images[4096:4608], many_levels, generator=generator).gap.argmax())
+    EmpiricalDenoiser(pool.images[:size], 0.2), pool.images[:counted],
+    pool.images[4096 : 4096 + counted], SIGMAS, noise=eps).gap.argmax())
     for size in (256, 2048)}
 assert memory_peaks[2048] < memory_peaks[256]
 

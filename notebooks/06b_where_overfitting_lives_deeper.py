@@ -36,6 +36,7 @@ from nearsight.measures import (
     pair_mean,
     point_errors,
     principal_basis,
+    student_reach,
 )
 from nearsight.page import (
     HOLDOUT,
@@ -45,6 +46,7 @@ from nearsight.page import (
     curve,
     glue,
     provenance,
+    sigma_axis,
     step_axis,
     use_style,
 )
@@ -62,7 +64,6 @@ from nearsight.studies.image_readings import (
     recorded,
     turned_owners,
 )
-from scipy.stats import t as student
 
 use_style()
 torch.set_num_threads(1)  # small products: a second thread would mostly wait
@@ -271,7 +272,7 @@ blurs = {index: torch.stack([blur_of_errors(block, wanted[index])
 
 def band(estimate):
     """Student's 95 % bounds, of an error that leaves out one of four blocks."""
-    spread = float(student.ppf(0.975, len(blocks) - 1)) * estimate.error
+    spread = student_reach(estimate, len(blocks))
     return estimate.value - spread, estimate.value + spread
 
 
@@ -307,9 +308,7 @@ right.set_yscale("symlog", linthresh=0.01)
 right.set(ylim=(-0.008, 60), ylabel="crossed gap $G$")
 right.set_yticks([0, 0.01, 0.1, 1, 10], ["0", "0.01", "0.1", "1", "10"])
 for axes in (left, right):
-    axes.set(xscale="log", xlabel=r"noise level $\sigma$")
-    axes.set_xticks([0.02, 0.1, 0.5, 2, 10], ["0.02", "0.1", "0.5", "2", "10"])
-    axes.set_xticks([], minor=True)
+    sigma_axis(axes)
 
 # %% tags=["remove-cell"]
 middle, top = blurs[best].log().mean(0).exp(), int(gap.value[best].argmax())
@@ -440,9 +439,7 @@ left.set(ylabel="range of dependence, pixels", ylim=(0, 9))
 right.axhline(0, color=THEORY, lw=1, ls=":")
 right.set_ylabel("own less other, pixels")
 for axes in (left, right):
-    axes.set(xscale="log", xlabel=r"noise level $\sigma$")
-    axes.set_xticks([0.02, 0.1, 0.5, 2, 10], ["0.02", "0.1", "0.5", "2", "10"])
-    axes.set_xticks([], minor=True)
+    sigma_axis(axes)
 
 # %% tags=["hide-input"]
 print("  sigma" + "".join(f"   step {step:,}: own, other" for step in MOMENTS))

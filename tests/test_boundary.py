@@ -329,6 +329,8 @@ def valid() -> dict:
                                                                 resamples=20, level=0.9)),
         "nearsight.measures.hanley_mcneil": (measures.hanley_mcneil, dict(auc=0.7, members=9, outsiders=9, level=0.9)),
         "nearsight.measures.mean_interval": (measures.mean_interval, dict(values=errors, level=0.95)),
+        "nearsight.measures.student_reach": (measures.student_reach, dict(
+            estimate=measures.Estimate(torch.zeros(3), torch.ones(3)), units=4, level=0.9)),
         "nearsight.measures.leave_one_out": (measures.leave_one_out, dict(statistic=lambda units: float(sum(units)),
                                                                           units=[1, 2, 3])),
         "nearsight.measures.membership": (measures.membership, dict(

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from nearsight.measures.intervals import clopper_pearson, gap_band, hanley_mcneil, leave_one_out, mean_interval, wilson
+from nearsight.measures.intervals import (
+    clopper_pearson,
+    gap_band,
+    hanley_mcneil,
+    leave_one_out,
+    mean_interval,
+    student_reach,
+    wilson,
+)
 from scipy.stats import binom, binomtest
 
 
@@ -127,3 +135,14 @@ def test_the_interval_of_a_mean_holds_it_in_ninety_five_percent_of_repeats_howev
 def test_one_repetition_has_no_interval():
     with pytest.raises(ValueError, match="at least two repetitions"):
         mean_interval(torch.zeros(1, 4))
+    with pytest.raises(ValueError, match="at least two"):
+        student_reach(leave_one_out(lambda units: float(len(units)), [0]), 1)
+
+
+def test_the_reach_of_a_jackknifed_mean_is_that_of_its_interval():
+    values = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    of_mean = leave_one_out(lambda units: values[units].mean(0), range(4))
+    for level in (0.5, 0.95):
+        mean, _, high = mean_interval(values, level)
+        torch.testing.assert_close(student_reach(of_mean, 4, level), high - mean)
+        torch.testing.assert_close(of_mean.value, mean)

@@ -22,6 +22,7 @@ from nearsight.measures.intervals import (
     leave_one_out,
     mean_interval,
     resampled_counts,
+    student_reach,
     wilson,
 )
 from nearsight.measures.ladder import NormalMixture, moment_ladder
@@ -132,6 +133,7 @@ __all__ = [
     "stratified_deal_test",
     "string_distance",
     "string_preference",
+    "student_reach",
     "weighted_loss",
     "wilson",
 ]

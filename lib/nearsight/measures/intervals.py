@@ -116,6 +116,20 @@ def mean_interval(values: Tensor, level: float = 0.95) -> tuple[Tensor, Tensor, 
     return mean, mean - reach, mean + reach
 
 
+def student_reach(estimate: Estimate, units: int, level: float = 0.95) -> Tensor:
+    """Half the width of Student's interval for an estimate whose error leaves out one of `units` units, in its shape.
+
+        t_{units-1} error
+
+    With three units it is 4.3 errors, with four 3.2; it covers at the stated level where the units' own values are normal.
+    Raises ValueError for fewer than two units.
+    """
+    estimate = checks.instance(estimate, "estimate", Estimate, "an Estimate such as leave_one_out returns")
+    if checks.count(units, "units") < 2:
+        raise ValueError(f"units is {units}; expected at least two.")
+    return float(student.ppf((1 + _level(level)) / 2, units - 1)) * estimate.error
+
+
 def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator, resamples: int = 2000,
              level: float = 0.95) -> tuple[Tensor, Tensor]:
     """A band (low [S], high [S]) that holds the whole curve of the relative gap G = (holdout - train)/train at once.

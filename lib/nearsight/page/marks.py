@@ -46,6 +46,13 @@ def step_axis(axes: Axes, ticks: Sequence[int] = (20, 100, 500, 2000, 8000), lab
     axes.set_xticks([], minor=True)
 
 
+def sigma_axis(axes: Axes, ticks: Sequence[float] = (0.02, 0.1, 0.5, 2, 10)) -> None:
+    """Make x a logarithmic axis of noise levels, with plain numbers at `ticks`."""
+    axes.set(xscale="log", xlabel=r"noise level $\sigma$")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
 def quartiles(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The median and the quartiles of values [R, ...], each [...]: what to show where a mean may be infinite."""
     low, middle, high = (values.quantile(share, dim=0) for share in (0.25, 0.5, 0.75))

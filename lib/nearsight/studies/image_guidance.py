@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from nearsight.denoisers.compose import Denoiser, guided
 from nearsight.denoisers.empirical import EmpiricalDenoiser
 from nearsight.measures.proximity import nearest
+from nearsight.records.computing import Results
 from nearsight.records.runs import Run, Stage, Work
 from nearsight.studies.image_measures import Ground, errors, measure_samples
 from nearsight.studies.image_moments import Moments, draw
+from nearsight.studies.image_readings import Networks
 from nearsight.studies.images import SCALES as NETWORKS
 from nearsight.studies.images import prepared
 from nearsight.studies.recorded_weights import EARLY, LATE, Weights, as_owner, network_of, recorded, stacked, told
@@ -107,6 +109,18 @@ def class_owners(samples: Tensor, labels: Tensor, ground: Ground) -> Tensor:
             distance[mine, block] = found.distance[:, 0].double()
             names[mine, block] = size * block + theirs[found.index[:, 0]]
     return names.gather(1, distance.argsort(dim=1, stable=True)).short()
+
+
+def guided_networks(results: Results, size: int) -> tuple[Networks, Networks]:
+    """What `image_guidance` found of classifier-free and of auto-guided networks on blocks of `size` images, as other
+    networks are read: a stage for each weight, seed 0."""
+    def of_kind(kind: int) -> Networks:
+        blocks = range(results.stages[0].arrays["ratio"].shape[1])
+        return Networks({(block, 0): replace(results, stages=tuple(
+            Stage(stage.step, {name: array[kind, block] for name, array in stage.arrays.items()})
+            for stage in results.stages)) for block in blocks}, size)
+
+    return of_kind(0), of_kind(1)
 
 
 def blurred_guidance(train: Tensor, weight: float, sharp: float = 0.2, soft: float = 0.4) -> Denoiser:

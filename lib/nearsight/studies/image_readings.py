@@ -24,6 +24,7 @@ from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, spl
 from nearsight.records.computing import Results
 from nearsight.records.store import Record, load
 from nearsight.studies.image_measures import owner
+from nearsight.studies.image_windows import SCALES as WINDOWS
 from nearsight.studies.images import SCALES
 
 Pair = tuple[int, int, int]
@@ -56,9 +57,9 @@ class Networks:
 
 
 def recorded(kind: str) -> dict[tuple[int, int], Record]:
-    """The records of the laptop's networks of one kind, such as "512" or "labels", by (block, seed)."""
+    """The records of the laptop's networks of one kind, such as "512", "labels" or "window-8", by (block, seed)."""
     found = {}
-    for run in SCALES:
+    for run in (*SCALES, *WINDOWS):
         if match := re.fullmatch(rf"images-{re.escape(kind)}-b(\d+)-s(\d+)-laptop", run.name):
             found[int(match[1]), int(match[2])] = load(run)
     if not found:
