@@ -20,7 +20,8 @@
 #
 # On this page, $V_\text{data}$, $V_\text{seed}$ and $V_\text{mixed}$ are variances
 # between networks, per pixel; $\ell_j$ is the share of a generator's samples to which
-# the image that the index names is the nearest one of a pool.
+# the image that the index names is the nearest one of a pool; $z$ is the share of the
+# second of two denoisers that are mixed.
 #
 # V and H, upright, are two sets of 1,024 photographs that no network has seen. The
 # preference $\nu$ for the own set is that of the chapter, the mean over both networks
@@ -1015,7 +1016,7 @@ assert own_share["copies with noise"] > 0.7
 #
 # Averaged weights are none ({numref}`fig-averaging`). Two more can be had without
 # training. From two networks A and B of disjoint halves, sample by
-# $D_A - w\,(D_A - D_B)$: at $w = ½$ by their mean, beyond it by A guided away from
+# $(1 - z)\,D_A + z\,D_B$: at $z = ½$ by their mean, beyond it by A guided away from
 # what it has in excess of B. Between A and B the mean leans to neither, for it treats
 # them alike; so it is judged on A and B together against blocks 2 and 3.
 
@@ -1038,7 +1039,7 @@ on_v_guided = {step: torch.stack([weighted_loss(SIGMAS, each[4].double(), "edm")
                                   for each in arrays["error"]])
                for step, arrays in guided_by.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Samples by $D_A - w(D_A - D_B)$: loss on V, preference for A's block over B's, and for both over blocks 2 and 3 (bands: 95 % of the deal). The mean of two, at $w = ½$, has less loss than each; it leans, but to both.", "name": "fig-remedy"}, "image": {"alt": "Three panels against the weight w, three training steps each. The loss is least near one half. The preference for A falls from above one half at 0 to below it at 1.5. That for both blocks rises with w.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Samples by $(1 - z)\\,D_A + z\\,D_B$: loss on V, preference for A's block over B's, and for both over blocks 2 and 3 (bands: 95 % of the deal). The mean of two, at $z = ½$, has less loss than each; it leans, but to both.", "name": "fig-remedy"}, "image": {"alt": "Three panels against the share z, three training steps each. The loss is least near one half. The preference for A falls from above one half at 0 to below it at 1.5. That for both blocks rises with w.", "width": "100%"}}
 figure, panels = plt.subplots(1, 3, figsize=(8.8, 3.3))
 for step, color in zip(MOMENTS, ("#56B4E9", TRAIN, "#08224A")):
     panels[0].plot(AWAY, on_v_guided[step], color=color, label=f"step {step:,}")
@@ -1053,14 +1054,14 @@ panels[1].set(ylabel="preference, A over B")
 panels[2].set(ylabel="preference, A and B over others")
 for axes in panels:
     axes.axvline(0.5, color=NEUTRAL, lw=0.8, ls=":")
-    axes.set(xlabel="weight $w$", xticks=[0, 0.5, 1, 1.5])
+    axes.set(xlabel="share of B, $z$", xticks=[0, 0.5, 1, 1.5])
 for axes in panels[1:]:
     axes.axhline(0.5, color=THEORY, lw=0.8)
 panels[1].annotate("no memory", (1.5, 0.5), (0, 4), textcoords="offset points",
                    fontsize=8.5, ha="right");
 
 # %% tags=["hide-input"]
-print(" step     w   loss on V   A over B               A and B over others")
+print(" step     z   loss on V   A over B               A and B over others")
 for step in MOMENTS:
     for place, weight in enumerate(AWAY):
         print(f"{step:5,}{weight:6.2f}{float(on_v_guided[step][place]):12.4f}"
@@ -1094,7 +1095,7 @@ glue(alone=on_v_guided[1432][0], together=on_v_guided[1432][half_way],
 # At 2,400 it is {glue:text}`both_2400:.3f` ({glue:text}`both_2400_low:.3f` to
 # {glue:text}`both_2400_high:.3f`), which is not. And guidance away from A's excess is
 # guidance toward B's: past the mean, A's samples go over to B's images, and the loss
-# rises. No weight rids them of both.
+# rises. No mixture rids them of both.
 #
 # (image-faults)=
 # ## What is wrong with the published experiment?

@@ -8,13 +8,14 @@ import torch
 from nearsight.denoisers import EmpiricalDenoiser
 from nearsight.measures import denoising_error, frechet
 from nearsight.randomness import stream
-from nearsight.records.computing import LARGEST, compute
+from nearsight.records.computing import LARGEST, Results, compute
 from nearsight.records.digests import meaning
 from nearsight.records.manifests import RecordRefused
+from nearsight.records.runs import Stage
 from nearsight.records.store import load, store
 from nearsight.studies import find, image_fields, image_guidance, image_paths, recorded_weights, runs
 from nearsight.studies.image_fields import AWAY, blur_of_errors, dependence, effective_blur, remedies
-from nearsight.studies.image_guidance import Guidance, blurred_guidance, class_owners, steered, untold
+from nearsight.studies.image_guidance import Guidance, blurred_guidance, class_owners, guided_networks, steered, untold
 from nearsight.studies.image_measures import GRID, SIGMAS
 from nearsight.studies.image_paths import (
     FINE,
@@ -339,6 +340,14 @@ def test_the_exact_counterpart_of_guidance(ground):
     sharp, soft = EmpiricalDenoiser(train, 0.2)(x, 0.5), EmpiricalDenoiser(train, 0.4)(x, 0.5)
     torch.testing.assert_close(blurred_guidance(train, 1.5)(x, 0.5), sharp + 1.5 * (sharp - soft))
     assert torch.equal(blurred_guidance(train, 0.0)(x, 0.5), sharp)
+
+
+def test_guided_networks_are_read_as_others_are():
+    ratios = torch.arange(24.0).view(2, 3, 4)
+    results = Results(tuple(Stage(step, {"ratio": ratios + 100 * step}) for step in (1, 2)), 0.0)
+    for kind, found in enumerate(guided_networks(results, 512)):
+        assert found.steps == [1, 2] and found.pairs == [(0, 1, 0), (0, 2, 0), (1, 2, 0)] and found.size == 512
+        assert torch.equal(found.curve("ratio")[2, 0], torch.stack([ratios[kind, 2] + 100, ratios[kind, 2] + 200]))
 
 
 def test_networks_and_kinds_of_guidance_stand_in_their_places(labelled, monkeypatch):
