@@ -65,10 +65,12 @@ def test_a_tolerance_is_ten_times_the_largest_difference_of_any_stage():
     assert measured("run", first, second) == {"x": pytest.approx(MARGIN * 0.005, rel=1e-4)}
 
 
-def test_equal_bits_are_held_to_roundings_and_whole_numbers_to_equality():
-    array = {"single": torch.tensor([1.0]), "double": torch.tensor([1.0], dtype=torch.float64), "whole": torch.tensor([3])}
+def test_equal_bits_are_held_to_roundings_and_names_to_equality():
+    array = {"single": torch.tensor([1.0]), "double": torch.tensor([1.0], dtype=torch.float64), "whole": torch.tensor([3]),
+             "grey": torch.tensor([255], dtype=torch.uint8)}
     found = measured("run", results(**array), results(**array))
-    assert found == {"single": MARGIN * torch.finfo(torch.float32).eps, "double": MARGIN * 2.0**-52, "whole": 0.0}
+    assert found == {"single": MARGIN * torch.finfo(torch.float32).eps, "double": MARGIN * 2.0**-52, "whole": 0.0,
+                     "grey": MARGIN / 255}
 
 
 @pytest.mark.parametrize("names, allowed", [(99, 0.0), (100, 0.1), (5000, 0.002)])

@@ -75,6 +75,8 @@ def _rounding(array: Tensor) -> float:
     """The least difference that is allowed for, whatever was measured."""
     if array.is_floating_point():
         return torch.finfo(array.dtype).eps
+    if array.dtype == torch.uint8:
+        return 1 / 255  # a brightness between two levels is rounded up or down
     return 1 / array.numel() if array.dtype in NAMES and array.numel() >= MARGIN**2 else 0.0
 
 
