@@ -22,7 +22,7 @@ from nearsight.studies.image_moments import Moments, draw
 from nearsight.studies.image_readings import Networks
 from nearsight.studies.images import SCALES as NETWORKS
 from nearsight.studies.images import prepared
-from nearsight.studies.recorded_weights import EARLY, LATE, Weights, as_owner, network_of, recorded, stacked, told
+from nearsight.studies.recorded_weights import BEST, EARLY, Weights, as_owner, network_of, recorded, stacked, told
 
 
 @dataclass(frozen=True)
@@ -134,5 +134,5 @@ SCALES = [
     Run("image-guidance-smoke", image_guidance, Guidance(
         *(tuple(Weights("", Moments(replace(_SMOKE, block=block), (20,))) for block in range(2)) for _ in range(2)),
         weights=(0.0, 1.0), samples=8, pictures=4, curve=4), "smoke", on_device=True),
-    Run("image-guidance-laptop", image_guidance, Guidance(*(tuple(map(recorded, told(moment))) for moment in (LATE, EARLY))),
+    Run("image-guidance-laptop", image_guidance, Guidance(*(tuple(map(recorded, told(moment))) for moment in (BEST, EARLY))),
         "laptop", on_device=True)]
