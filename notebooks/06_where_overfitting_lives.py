@@ -314,84 +314,96 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
 # above, whose bump is many times as high: of all samples at all steps
 # {glue:text}`memorized:.0f` are memorized.
 #
-# ## More images, a later bump
+# ## Images and channels move it
 #
-# Blocks of other sizes, three of each with one seed. The crossed gap at its peak along
-# training, and by noise level at the step of each size's least loss on V:
+# Blocks of other sizes, and for 512 images networks with half and with one and a half
+# times the channels, three of each with one seed. The crossed gap at its peak along
+# training, and by noise level at the step of the least loss on V:
 
 # %%
-sizes_n = (256, 512, 1024, 2048)
-records_of = {size: record if size == n else recorded(str(size)) for size in sizes_n}
-families = {size: networks(each) for size, each in records_of.items()}
-gap_of = {size: gap if size == n else over_blocks(crossed_gaps(several))
-          for size, several in families.items()}
-least_of = {size: int(held_losses(several).mean(1).argmin())
-            for size, several in families.items()}
+records_of = {"512": record, **{kind: recorded(kind) for kind in (
+    "256", "1024", "2048", "16-channels", "48-channels")}}
+of_size = {size: networks(records_of[str(size)]) for size in (256, 512, 1024, 2048)}
+of_width = {16: networks(records_of["16-channels"]), 32: family,
+            48: networks(records_of["48-channels"])}
 
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Crossed gap by size of the block (bands: 95 %, over blocks). Left: its peak, along training; dots: least loss on V. Right: by noise level, at that step. More images delay the bump; where the loss is least it is about as high.", "name": "fig-size"}, "image": {"alt": "Left, rising curves on logarithmic axes, each to the right of the one before, with a dot at about 0.2 to 0.3 on each. Right, bumps of similar height between noise 0.05 and 1.", "width": "100%"}}
-SHADES_N = dict(zip(sizes_n, plt.get_cmap("viridis")((0.0, 0.3, 0.55, 0.8))))
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
-for size, several in families.items():
-    estimate, color, place = gap_of[size], SHADES_N[size], least_of[size]
-    around = band(estimate, len({block for block, _ in several.results}))
-    peak = estimate.value.argmax(1, keepdim=True)
-    middle, lowest, highest = (each.gather(1, peak)[:, 0]
-                               for each in (estimate.value, *around))
-    curve(left, several.steps, middle, "", color, lowest, highest)
-    left.plot(several.steps[place], middle[place], "o", color=color, ms=5,
-              label=f"$n$ = {size:,}")
-    curve(right, SIGMAS, estimate.value[place], "", color,
-          *(each[place] for each in around))
-left.legend()
-left.set(ylabel="largest crossed gap", yscale="log", ylim=(0.003, 3))
-left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-step_axis(left, (50, 200, 1000, 5000))
-right.axhline(0, color=THEORY, lw=1, ls=":")
-right.annotate("ideal", (20, 0), (0, -9), textcoords="offset points", ha="right",
-               va="center", fontsize=9, color=THEORY)
-right.set(ylabel="crossed gap at the least loss", ylim=(-0.05, 0.42))
-sigma_axis(right);
 
 # %% tags=["hide-input"]
-print("    n   least loss   largest gap there        at sigma   at step 510 or just "
-      "below")
-for size, several in families.items():
-    estimate, place = gap_of[size], least_of[size]
-    blocks_there = len({block for block, _ in several.results})
-    line = f"{size:5,}   {several.steps[place]:10,}"
-    early_there = sum(step <= 510 for step in several.steps) - 1
-    for at_place in (place, early_there):
-        peak = int(estimate.value[at_place].argmax())
-        lowest, highest = (each[at_place, peak]
-                           for each in band(estimate, blocks_there))
-        line += f"   {estimate.value[at_place, peak]:.3f} [{lowest:.3f}, {highest:.3f}]"
-        if at_place == place:
-            line += f"   {SIGMAS[peak]:.2f}   "
-    print(line)
+def least_at(several):
+    """The checkpoint at which the mean EDM loss of some networks on V is least."""
+    return int(held_losses(several).mean(1).argmin())
+
+
+def gap_with_bounds(several):
+    """Crossed gap of networks of one kind with 95 % bounds, each [steps, levels]."""
+    estimate = over_blocks(crossed_gaps(several))
+    return estimate.value, *band(estimate, len({block for block, _ in several.results}))
+
+
+def draw_bumps(axes_of_peaks, axes_of_levels, named, shades):
+    """Their largest gap along training, and by noise level at the least loss."""
+    for (name, several), color in zip(named.items(), shades):
+        found, place = gap_with_bounds(several), least_at(several)
+        summit = found[0].argmax(1, keepdim=True)
+        middle, *around = (each.gather(1, summit)[:, 0] for each in found)
+        curve(axes_of_peaks, several.steps, middle, "", color, *around)
+        last = place == len(several.steps) - 1
+        axes_of_peaks.plot(several.steps[place], middle[place], "o", color=color, ms=5,
+                           mfc="white" if last else color, label=name)
+        curve(axes_of_levels, SIGMAS, found[0][place], "", color,
+              *(each[place] for each in found[1:]))
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Crossed gap by size of the block (above) and by width of the network (below; bands: 95 %, over blocks). Left: its peak, along training; dots: least loss on V, hollow if at the last step. Right: by noise level, at that step.", "name": "fig-size"}, "image": {"alt": "Left, rising curves on logarithmic axes: more images move them to the right, more channels to the left; each has a dot between 0.15 and 0.35. Right, bumps of similar height between noise 0.05 and 1.", "width": "100%"}}
+figure, panels = plt.subplots(2, 2, figsize=(8.6, 6.2), sharex="col", sharey="col")
+viridis = plt.get_cmap("viridis")
+draw_bumps(*panels[0], {f"{size:,} images": each for size, each in of_size.items()},
+           viridis((0.0, 0.3, 0.55, 0.8)))
+draw_bumps(*panels[1], {f"{channels} channels": each
+                        for channels, each in of_width.items()},
+           viridis((0.55, 0.3, 0.0)))
+for left, right in panels:
+    left.legend()
+    left.set(ylabel="largest crossed gap", yscale="log", ylim=(0.003, 3))
+    left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
+    right.axhline(0, color=THEORY, lw=1, ls=":")
+    right.annotate("ideal", (20, 0), (0, -9), textcoords="offset points", ha="right",
+                   va="center", fontsize=9, color=THEORY)
+    right.set(ylabel="crossed gap at the least loss", ylim=(-0.05, 0.48))
+step_axis(panels[1, 0], (50, 200, 1000, 5000))
+sigma_axis(panels[1, 1]);
 
 # %% tags=["remove-cell"]
-at_least = [float(gap_of[size].value[place].max()) for size, place in least_of.items()]
-glue(least_bump=min(at_least), most_bump=max(at_least))
-about_510 = {size: sum(step <= 510 for step in several.steps) - 1
-             for size, several in families.items()}
-assert (torch.stack([gap_of[size].value[place].max() for size, place
-                     in about_510.items()]).diff() < 0).all()
-places_of_peak = [int(gap_of[size].value[place].argmax())
-                  for size, place in least_of.items()]
-assert max(places_of_peak[2:]) < min(places_of_peak[:2])
-memory_peaks = {size: int(generalization_gap(
-    EmpiricalDenoiser(pool.images[:size], 0.2), pool.images[:counted],
-    pool.images[4096 : 4096 + counted], SIGMAS, noise=eps).gap.argmax())
-    for size in (256, 2048)}
-assert memory_peaks[2048] < memory_peaks[256]
+at_least = {name: gap_with_bounds(several)[0][least_at(several)]
+            for those in (of_size, of_width) for name, several in those.items()}
+heights = {name: float(each.max()) for name, each in at_least.items()}
+glue(least_bump=min(heights.values()), most_bump=max(heights.values()))
+
+
+def height_at(several, step):
+    """The largest gap at the last checkpoint before a step."""
+    place = sum(each <= step for each in several.steps) - 1
+    return float(gap_with_bounds(several)[0][place].max())
+
+
+for step in (510, 1000):
+    assert (torch.tensor([height_at(each, step) for each in of_size.values()]).diff()
+            < 0).all()
+assert (torch.tensor([height_at(each, 1000) for each in of_width.values()]).diff()
+        > 0).all()
+places_of_peak = {name: int(each.argmax()) for name, each in at_least.items()}
+assert max(places_of_peak.values()) - min(places_of_peak.values()) <= 1
+assert {name for those in (of_size, of_width) for name, several in those.items()
+        if least_at(several) == len(several.steps) - 1} == {2048, 16, 48}
 
 # %% [markdown]
-# With more images the gap opens later, and the loss turns later. Where it is least, the
-# bump is between {glue:text}`least_bump:.2f` and {glue:text}`most_bump:.2f` high: the
-# networks have come about equally far, by more steps. And from 1,024 images on it lies
-# at smaller noise, as a memory's does: the denser the images, the less noise it takes
-# to confuse them.
+# With more images the gap opens later, and with more channels sooner. Where the loss on
+# V is least (three records end before it turns) the bump is between
+# {glue:text}`least_bump:.2f` and {glue:text}`most_bump:.2f` high, and at most one level
+# apart: these networks have come about equally far, in more steps or fewer. A larger
+# network overfits faster. At equal error on its own block it overfits less
+# ({numref}`fig-width`, on a {doc}`second companion page <06c_what_moves_the_gap>`,
+# which also turns the knobs of condition and guidance).
 #
 # ## Each level has its own turn
 #
@@ -828,7 +840,7 @@ glue(**{f"toward_{MOMENTS[place]}": drawn[0][place, at["one"]] for place in rang
 #   unseen ones are.
 # - A training image's basin ends near $\sigma = 1$, as a memory's does. Early the
 #   samples' leaning is made above that level, later in good part below.
-# - More images delay the gap as they delay the least loss. Other widths are open here.
+# - More images delay the gap as they delay the least loss. More channels hasten it.
 #
 # ## Reuse this
 #
