@@ -354,13 +354,13 @@ for name, rung in rungs.items():
         continue  # which lies on the line of the mean
     name = "mean, class shares" if name == "mean" else name
     below = name.startswith("mean")
-    fourth.annotate(name, (52, float(rung.value)), (0, -3 if below else 2),
+    fourth.annotate(name, (52, float(rung.value)), (0, -9 if below else 2),
                     textcoords="offset points", va="top" if below else "bottom",
                     fontsize=8.5, color=NEUTRAL)
 fourth.axhline(0.5, color=NEUTRAL, lw=0.8)
 fourth.annotate("no memory", (2400, 0.5), (0, -3), textcoords="offset points",
                 va="top", ha="right", fontsize=8.5, color=NEUTRAL)
-fourth.set(ylabel="preference for the own block", ylim=(0.485, 0.7))
+fourth.set(ylabel="preference for the own block", ylim=(0.475, 0.7))
 for axes in (first, second, third, fourth):
     show_clocks(axes, "split" if axes is second else "onset 0.05")
 for axes in (third, fourth):
@@ -498,11 +498,12 @@ curve(left, levels, torch.tensor([each.fraction for each in memory]), "memorized
       *torch.tensor([(each.low, each.high) for each in memory]).T, at=4, offset=(0, 9))
 left.axhline(fresh.fraction, color=NEUTRAL, lw=0.8, ls=":")
 left.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
-left.annotate(r"no memory, $\nu$", (0.02, 0.5), (0, 3), textcoords="offset points",
+left.annotate(r"no memory, $\nu$", (0.1, 0.5), (0, 3), textcoords="offset points",
               fontsize=8.5, color=NEUTRAL)
-left.annotate("memorized, fresh images", (0.02, fresh.fraction), (0, 3),
+left.annotate("memorized, fresh images", (0.02, fresh.fraction), (0, -11),
               textcoords="offset points", fontsize=8.5, color=NEUTRAL)
-left.set(xscale="log", xlabel=r"noise $\delta$ on each pixel", ylabel="share")
+left.set(xscale="log", xlabel=r"noise $\delta$ on each pixel", ylabel="share",
+         ylim=(-0.1, 1.05))
 left.set_xticks([0.02, 0.1, 0.5, 2], ["0.02", "0.1", "0.5", "2"])
 left.set_xticks([], minor=True)
 LOOKS = dict(zip(thin, (LOSS, "#CC79A7", "#E69F00", NEUTRAL, THEORY,
@@ -514,7 +515,7 @@ for name, curves in thin.items():
     right.fill_between(sizes, left_over.value - reach, left_over.value + reach,
                        color=LOOKS[name], alpha=0.1, lw=0)
 right.plot(sizes, [size / n for size in sizes], color=NEUTRAL, lw=0.8, ls=":")
-right.set(xscale="log", xlabel="$h$", ylabel="excess that is left", ylim=(0, 1.05))
+right.set(xscale="log", xlabel="$h$", ylabel="excess that is left", ylim=(0, 1.35))
 right.set_xticks(sizes, [str(size) for size in sizes])
 right.set_xticks([], minor=True)
 right.legend(fontsize=8, loc="upper left");
