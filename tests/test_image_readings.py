@@ -290,7 +290,10 @@ def test_stops_and_their_prices_are_those_of_the_curves(made, ground):
         losses = [float(stage.arrays["stopping"][0].double().mean()) for stage in results.stages]
         assert losses[stops[label]] == min(losses)
     last = dict.fromkeys(networks.results, 1)
-    found = image_stops.prices(networks, {"least": stops, "last": last}, features)
+    some = last | {label: None for label in last if label[0] == 0}
+    found = image_stops.prices(networks, {"least": stops, "last": last, "some": some}, features)
+    for what, of_some in found["some"].items():  # a network that is not stopped has no price
+        assert of_some == {label: found["last"][what][label] for label in last if label[0] > 0}
     assert all(value == 0 for value in found["least"]["loss"].values())
     report = image_stops.losses_on(networks, "report")
     pairs = image_readings.pair_preferences(networks)
@@ -310,7 +313,7 @@ def test_a_preference_stops_at_its_second_sure_checkpoint_or_never(made):
     late = {label: [*seen, seen[-1], seen[-1]] for label, seen in alone.items()}  # a memory at three checkpoints
     for label, stop in image_stops.by_preference(late, 0.05).items():
         assert stop == preference_stop(late[label], 4, 0.05) < 3
-    assert set(image_stops.by_preference(late, 0.5).values()) == {3}
+    assert set(image_stops.by_preference(late, 0.5).values()) == {None}
 
 
 def test_held_losses_are_the_mean_of_all_networks(made):

@@ -12,7 +12,7 @@ from nearsight.measures.preference import Preference
 from nearsight.studies.image_attacks import attacks
 from nearsight.studies.image_readings import Networks, frechet_to, pair_preferences
 
-Stops = Mapping[tuple[int, int], int]  # a checkpoint of each network (block, seed)
+Stops = Mapping[tuple[int, int], int | None]  # a checkpoint of each network (block, seed); None: it is not stopped
 
 
 def losses_on(networks: Networks, held: str) -> dict[tuple[int, int], Tensor]:
@@ -25,16 +25,16 @@ def least_loss(networks: Networks) -> dict[tuple[int, int], int]:
     return {label: int(loss.argmin()) for label, loss in losses_on(networks, "stopping").items()}
 
 
-def by_preference(preferences: Mapping[tuple[int, int], list[Preference]], margin: float) -> dict[tuple[int, int], int]:
+def by_preference(preferences: Mapping[tuple[int, int], list[Preference]], margin: float
+                  ) -> dict[tuple[int, int], int | None]:
     """The checkpoint at which `measures.preference_stop` stops each network by its `block_preferences`, in which it sees
-    itself and one block that is held back; the last one where it never does."""
-    return {label: len(seen) - 1 if (stop := preference_stop(seen, len(seen), margin)) is None else stop
-            for label, seen in preferences.items()}
+    itself and one block that is held back; None where it never does."""
+    return {label: preference_stop(seen, len(seen), margin) for label, seen in preferences.items()}
 
 
 def prices(networks: Networks, rules: Mapping[str, Stops], features: Tensor
            ) -> dict[str, dict[str, dict[tuple[int, int], Tensor]]]:
-    """What the stops of each rule cost and gain, each a number a network:
+    """What the stops of each rule cost and gain, each a number a network that is stopped; one that is not has no entry:
 
         loss        the loss on H, relative to that where the network's loss on V is least, less 1
         preference  for the own block against each other one, the mean over the pairs of `pair_preferences` that it is in
@@ -50,5 +50,5 @@ def prices(networks: Networks, rules: Mapping[str, Stops], features: Tensor
                                                          if other == seed and block in (i, j)]).mean(0)
                              for block, seed in networks.results},
               "attack": attacks(networks)["calibrated"], "frechet": frechet_to(networks, features)}
-    return {name: {what: {label: curve[stops[label]] for label, curve in of_all.items()} for what, of_all in curves.items()}
-            for name, stops in rules.items()}
+    return {name: {what: {label: curve[stop] for label, curve in of_all.items() if (stop := stops[label]) is not None}
+                   for what, of_all in curves.items()} for name, stops in rules.items()}
