@@ -1075,7 +1075,8 @@ assert own_share["copies with noise"] > 0.7
 # training. From two networks A and B of disjoint halves, sample by
 # $(1 - \theta)\,D_A + \theta\,D_B$: at $\theta = ½$ by their mean,
 # beyond it by A guided away from what it has in excess of B. Between A and B the mean
-# leans to neither, for it treats them alike; so it is judged on A and B together against blocks 2 and 3.
+# leans to neither, for it treats them alike; so it is judged on A and B
+# together against blocks 2 and 3.
 
 # %%
 remedied = records.load(find("image-remedies-laptop"))
