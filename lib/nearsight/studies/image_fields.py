@@ -71,13 +71,13 @@ def dependence(denoiser: nn.Module | Denoiser, images: Tensor, sigmas: Tensor, o
 
 
 def image_remedies(config: Experiment, work: Work = Work()) -> Iterator[Stage]:
-    """Sample from D_A - w (D_A - D_B), w in AWAY: A itself, the mean of A and B at w = 1/2, and A guided away from its
-    excess over B beyond that, as far as B at w = 1 and farther.
+    """Sample from (1 - theta) D_A + theta D_B, theta in AWAY: A itself, the mean of A and B at theta = 1/2, and A guided
+    away from its excess over B beyond that, as far as B at theta = 1 and farther.
 
-    Stacked over w: what `image_measures.measure_samples` finds of the samples, in whose owners blocks 0 and 1 are seen by
-    both and the others by neither; `error`, `uncertainty` [w, b+2, 24] and `stopping_error` [w, 24, curve] of the denoiser
-    as `image_measures.errors` has them. Cost: twice 27 samples + 144 curve images through a network, for each w: 8 minutes
-    of one core a moment at laptop scale.
+    Stacked over theta: what `image_measures.measure_samples` finds of the samples, in whose owners blocks 0 and 1 are seen
+    by both and the others by neither; `error`, `uncertainty` [theta, b+2, 24] and `stopping_error` [theta, 24, curve] of the
+    denoiser as `image_measures.errors` has them. Cost: twice 27 samples + 144 curve images through a network, for each
+    theta: 8 minutes of one core a moment at laptop scale.
     """
     yield from each_moment(config, work, remedies)
 
