@@ -358,8 +358,8 @@ for name, rung in rungs.items():
                     textcoords="offset points", va="top" if below else "bottom",
                     fontsize=8.5, color=NEUTRAL)
 fourth.axhline(0.5, color=NEUTRAL, lw=0.8)
-fourth.annotate("no memory", (2400, 0.5), (0, -3), textcoords="offset points",
-                va="top", ha="right", fontsize=8.5, color=NEUTRAL)
+fourth.annotate("no memory", (steps[-1], 0.5), (4, 0), textcoords="offset points",
+                va="center", fontsize=8.5, color=NEUTRAL)
 fourth.set(ylabel="preference for the own block", ylim=(0.475, 0.7))
 for axes in (first, second, third, fourth):
     show_clocks(axes, "split" if axes is second else "onset 0.05")
@@ -618,18 +618,23 @@ for when, networks_at in (("least", at_loss), ("end", at_end)):
 # intervals of blur 1, of blur 2 and of both Gaussians.
 #
 # Read as a mixture of near-copies ($\delta = 0.5$) and of one kind of statistics, the
-# excess is single images in a share of (± 95 %, Student's law over blocks)
+# excess is single images in a share of (± 95 %)
 #
 # | statistics taken for the rest | at the least loss | in the end |
 # | --- | --- | --- |
 # | class Gaussians | {glue:text}`class_least:.2f` ± {glue:text}`class_least_reach:.2f` | {glue:text}`class_end:.2f` ± {glue:text}`class_end_reach:.2f` |
 # | one Gaussian | {glue:text}`one_least:.2f` ± {glue:text}`one_least_reach:.2f` | {glue:text}`one_end:.2f` ± {glue:text}`one_end_reach:.2f` |
 #
+# So of the preference at the least loss, copies of single images make
+# {glue:text}`class_least:.2f` ± {glue:text}`class_least_reach:.2f` beside class
+# Gaussians and {glue:text}`one_least:.2f` ± {glue:text}`one_least_reach:.2f` beside one
+# Gaussian; the rest is statistics of the block, or diffuse influence, whose share four
+# blocks do not bound.
+#
 # *The knife tells sharp copies from statistics, and networks are no sharp copies.* It
-# does not tell diffuse influence of single images: at $\delta = 2$ all is owed to them,
-# and as much is kept as by networks, within the intervals. Four blocks do not bound the
-# share of such influence. And a Gaussian of 51 images in 256 dimensions holds on to
-# their span: statistics of that kind are no innocence.
+# does not tell diffuse influence: at $\delta = 2$ all is owed to single images, and as
+# much is kept as by networks, within the intervals. And a Gaussian of 51 images in 256
+# dimensions holds on to their span: statistics of that kind are no innocence.
 #
 # ## Part of the published dip is the seed
 #
@@ -783,8 +788,8 @@ for axes, label in zip(grid[:, 0], ("loss", "distance of paired\nsamples",
 grid[0, 0].set_ylim(0.1, 0.4)
 grid[1, 0].set_ylim(0, None)
 grid[3, 0].set_ylim(0.48, 0.82)
-for axes in grid[(0, 2, 3), 0]:
-    axes.legend(fontsize=8)
+for axes, place in zip(grid[(0, 2, 3), 0], ("lower left", "upper right", "upper left")):
+    axes.legend(fontsize=8, loc=place)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss. More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset first below the least loss, then beside it. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
