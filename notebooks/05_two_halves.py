@@ -337,7 +337,7 @@ for kind, (text, color) in DIFFERING.items():
     curve(second, steps, estimate.value, "", color, estimate.value - reach,
           estimate.value + reach)
     second.plot([], [], color=color, label=text)
-second.legend(loc="lower left", fontsize=8.5)
+second.legend(loc="lower left", fontsize=8, handlelength=1.2)
 second.set(ylabel="distance of paired samples", ylim=(0, None))
 for (text, values), color in zip(near.items(), (TRAIN, HOLDOUT)):
     curve(third, steps, *over_networks(values)[:1], text, color,
@@ -358,8 +358,8 @@ for name, rung in rungs.items():
                     textcoords="offset points", va="top" if below else "bottom",
                     fontsize=8.5, color=NEUTRAL)
 fourth.axhline(0.5, color=NEUTRAL, lw=0.8)
-fourth.annotate("no memory", (steps[-1], 0.5), (4, 0), textcoords="offset points",
-                va="center", fontsize=8.5, color=NEUTRAL)
+fourth.annotate("no memory", (1, 0.5), (3, 0), xycoords=fourth.get_yaxis_transform(),
+                textcoords="offset points", va="center", fontsize=8.5, color=NEUTRAL)
 fourth.set(ylabel="preference for the own block", ylim=(0.475, 0.7))
 for axes in (first, second, third, fourth):
     show_clocks(axes, "split" if axes is second else "onset 0.05")

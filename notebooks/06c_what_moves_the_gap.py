@@ -354,9 +354,9 @@ glue(memory_end=at_end["memory"][0], told_end=at_end["told"][0],
 # the kind. A kind has few images, $n_\text{kind} \approx n/10$, and their mean is off:
 # a memory's gap comes near $2/n_\text{kind}$, {glue:text}`per_kind:.3f` for ten kinds
 # of equal size. At $\sigma = 20$ the memory has {glue:text}`memory_end:.3f`, the
-# networks {glue:text}`told_end:.3f` ± {glue:text}`told_end_reach:.3f` at step 1,432. So
-# a finer condition does not only raise the bump: it opens the gap where the picture
-# takes its shape.
+# networks {glue:text}`told_end:.3f` ± {glue:text}`told_end_reach:.3f` at step 1,432,
+# about which three blocks cannot be sure. So a finer condition does not only raise the
+# bump: it opens the gap where the picture takes its shape.
 #
 # ## Does guidance make it worse?
 #
