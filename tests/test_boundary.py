@@ -322,6 +322,9 @@ def valid() -> dict:
         "nearsight.measures.family_preference": (measures.family_preference, dict(
             neighbors={(block, 0): torch.tensor([[0, 3], [2, 1]]) for block in range(2)}, blocks=torch.arange(4) // 2,
             generator=seeded(), relabelings=9)),
+        "nearsight.measures.family_course": (measures.family_course, dict(
+            course=[{(block, 0): torch.tensor([[0, 3], [2, 1]]) for block in range(2)}], blocks=torch.arange(4) // 2,
+            generator=seeded(), relabelings=9)),
         "nearsight.measures.flat_minimum": (measures.flat_minimum, dict(losses=errors, level=0.9)),
         "nearsight.measures.frechet": (measures.frechet, dict(first=points, second=other)),
         "nearsight.measures.gap_band": (measures.gap_band, dict(train_errors=errors, holdout_errors=errors + 1,
@@ -330,6 +333,8 @@ def valid() -> dict:
         "nearsight.measures.hanley_mcneil": (measures.hanley_mcneil, dict(auc=0.7, members=9, outsiders=9, level=0.9)),
         "nearsight.measures.mean_interval": (measures.mean_interval, dict(values=errors, level=0.95)),
         "nearsight.measures.student_reach": (measures.student_reach, dict(
+            estimate=measures.Estimate(torch.zeros(3), torch.ones(3)), units=4, level=0.9)),
+        "nearsight.measures.student_interval": (measures.student_interval, dict(
             estimate=measures.Estimate(torch.zeros(3), torch.ones(3)), units=4, level=0.9)),
         "nearsight.measures.leave_one_out": (measures.leave_one_out, dict(statistic=lambda units: float(sum(units)),
                                                                           units=[1, 2, 3])),

@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 import torch
-from nearsight.measures.families import family_preference
+from nearsight.measures.families import family_course, family_preference
 from nearsight.measures.preference import own_other
 from nearsight.measures.proximity import nearest
 
@@ -59,19 +59,33 @@ def test_the_null_is_that_of_all_relabelings_whatever_is_kept_and_its_mean_is_on
     assert found.deal.lower == pytest.approx(np.mean(np.array(every) <= observed), abs=4 * math.sqrt(0.25 / 4000))
 
 
-def test_the_preference_is_the_mean_over_all_same_seed_pairs_and_few_neighbors_tell_it():
-    sets, samples = drawn(4, 2, 50, 200, seed=2)
-    undecided = family_preference(*family(samples, sets, 6), generator(3), 1)
-    assert undecided.ties / undecided.count == pytest.approx(0.5**6, rel=0.2)
+@pytest.mark.parametrize("blocks", [4, 8, 11])  # eight is the last number whose blocks fit into a byte
+def test_the_preference_is_the_mean_over_all_same_seed_pairs_and_few_neighbors_tell_it(blocks):
+    sets, samples = drawn(blocks, 2, 200 // blocks, 200, seed=2)
+    few = 6 * blocks // 4
+    undecided = family_preference(*family(samples, sets, few), generator(3), 1)
+    assert undecided.ties / undecided.count == pytest.approx((1 - 2 / blocks) ** few, rel=0.2)
     samples = {(block, seed): each + 0.3 * (sets[block][nearest(each, sets[block]).index[:, 0]] - each)
                for (block, seed), each in samples.items()}
     pairs = [own_other(samples[a, seed], samples[b, seed], sets[a], sets[b]).preference
-             for a, b in combinations(range(4), 2) for seed in range(2)]
-    found = {kept: family_preference(*family(samples, sets, kept), generator(3), 200) for kept in (16, 200)}
-    assert found[200].preference == pytest.approx(np.mean(pairs), abs=1e-12)
-    assert found[200].ties == 0
-    assert found[16].preference == pytest.approx(found[200].preference, abs=2e-4)
-    assert found[16].low > 0.5 and found[16].p_value == 1 / 201 and found[16].deal.law == "relabeled"
+             for a, b in combinations(range(blocks), 2) for seed in range(2)]
+    pooled, enough = blocks * (200 // blocks), 4 * blocks
+    found = {kept: family_preference(*family(samples, sets, kept), generator(3), 300) for kept in (enough, pooled)}
+    assert found[pooled].preference == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert found[pooled].ties == 0
+    assert found[enough].preference == pytest.approx(found[pooled].preference, abs=5e-4)
+    assert found[enough].low > 0.5 and found[enough].p_value == 1 / 301 and found[enough].deal.law == "relabeled"
+
+
+def test_a_course_is_judged_checkpoint_by_checkpoint_by_the_same_deals():
+    sets, samples = drawn(3, 2, 40, 60, seed=5)
+    course = [family({label: (1 - part) * each + part * sets[label[0]][:20].repeat(3, 1) for label, each in samples.items()},
+                     sets, 30) for part in (0.0, 0.1, 0.5)]
+    blocks = course[0][1]
+    found = family_course([neighbors for neighbors, _ in course], blocks, generator(6), 500)
+    alone = [family_preference(neighbors, blocks, generator(6), 500) for neighbors, _ in course]
+    assert [vars(each) for each in found] == [vars(each) for each in alone]
+    assert found[0].preference < found[1].preference < found[2].preference
 
 
 def test_of_two_blocks_and_a_seed_it_is_own_other_with_a_sampled_law():
@@ -120,7 +134,7 @@ def test_a_planted_preference_is_covered_and_more_blocks_find_what_one_pair_does
 
 @pytest.mark.parametrize("change, error, words", [
     (dict(neighbors={(0, 0): torch.tensor([[0]])}), ValueError, "leave out a seed"),
-    (dict(blocks=torch.tensor([0, 0, 0, 1])), ValueError, r"hold \[3, 1\] images; expected at least two blocks, of one"),
+    (dict(blocks=torch.tensor([0, 0, 0, 1])), ValueError, "2 blocks hold 1 to 3 images; expected 2 to 64 blocks, of one"),
     (dict(blocks=torch.tensor([0.0, 1.0])), TypeError, "vector of whole numbers"),
     (dict(neighbors={(0, 0): torch.tensor([[0]]), (1, 0): torch.tensor([[4]])}), ValueError, "indices of the 4 pooled"),
     (dict(neighbors={(0, 0): torch.tensor([[0]]), (1, 0): torch.tensor([[0.5]])}), TypeError, r"indices \[m, R\]"),

@@ -10,6 +10,7 @@ from nearsight.measures.intervals import (
     hanley_mcneil,
     leave_one_out,
     mean_interval,
+    student_interval,
     student_reach,
     wilson,
 )
@@ -143,6 +144,6 @@ def test_the_reach_of_a_jackknifed_mean_is_that_of_its_interval():
     values = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     of_mean = leave_one_out(lambda units: values[units].mean(0), range(4))
     for level in (0.5, 0.95):
-        mean, _, high = mean_interval(values, level)
-        torch.testing.assert_close(student_reach(of_mean, 4, level), high - mean)
-        torch.testing.assert_close(of_mean.value, mean)
+        known = mean_interval(values, level)
+        torch.testing.assert_close(student_interval(of_mean, 4, level), known)
+        torch.testing.assert_close(student_reach(of_mean, 4, level), known[2] - known[0])

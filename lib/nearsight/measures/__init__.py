@@ -11,7 +11,7 @@ from nearsight.measures.categorical import (
 from nearsight.measures.clocks import Clock, block_curves, bootstrap_clocks, split_divergence
 from nearsight.measures.crossing import Crossing, crossing
 from nearsight.measures.deals import Deal, deal_law, deal_test, stratified_deal_test
-from nearsight.measures.families import FamilyPreference, family_preference
+from nearsight.measures.families import FamilyPreference, family_course, family_preference
 from nearsight.measures.features import PrincipalBasis, frechet, principal_basis
 from nearsight.measures.gaps import GeneralizationGap, crossed_gap, denoising_error, generalization_gap, point_errors
 from nearsight.measures.intervals import (
@@ -22,6 +22,7 @@ from nearsight.measures.intervals import (
     leave_one_out,
     mean_interval,
     resampled_counts,
+    student_interval,
     student_reach,
     wilson,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "denoising_error",
     "divergence",
     "edm_weight",
+    "family_course",
     "family_preference",
     "flat_minimum",
     "frechet",
@@ -133,6 +135,7 @@ __all__ = [
     "stratified_deal_test",
     "string_distance",
     "string_preference",
+    "student_interval",
     "student_reach",
     "weighted_loss",
     "wilson",

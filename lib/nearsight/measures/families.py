@@ -8,7 +8,7 @@ it saw, every way to divide the pool into blocks of their size was equally likel
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,8 @@ from nearsight import checks
 from nearsight.measures.deals import Deal
 from nearsight.measures.preference import Preference
 from nearsight.measures.splits import check_labelled
+
+TOGETHER = 256  # labelings, and samples, that are compared at once
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,7 +33,7 @@ class FamilyPreference(Preference):
 
 def family_preference(neighbors: Mapping[tuple[int, int], Tensor], blocks: Tensor, generator: Generator,
                       relabelings: int = 10_000) -> FamilyPreference:
-    """Do the samples of B >= 2 blocks' networks sit nearer to their own block than to the others?
+    """Do the samples of 2 <= B <= 64 blocks' networks sit nearer to their own block than to the others?
 
     The mean of the own-preference of `own_other` over all same-seed pairs of blocks. With r the rank of a sample's own
     block among the B blocks, by the nearest image of each,
@@ -56,45 +58,85 @@ def family_preference(neighbors: Mapping[tuple[int, int], Tensor], blocks: Tenso
 
     Equally near images are in the order of their indices. Raises ValueError unless every seed has a network on every
     block. Warns when more than 20 % of the comparisons are ties, and when fewer than 30 are effective.
-    Cost: relabelings * samples * R operations, 10 s for 8 networks of 1,024 samples at R = 16. Source: study 4; derived
-    here.
+    Cost: relabelings * samples * R operations on bytes (on 8 bytes for more than 8 blocks), about a second for 8 networks
+    of 1,024 samples at R = 16. Source: study 4; derived here.
     """
+    return family_course([neighbors], blocks, generator, relabelings)[0]
+
+
+def family_course(course: Sequence[Mapping[tuple[int, int], Tensor]], blocks: Tensor, generator: Generator,
+                  relabelings: int = 10_000) -> list[FamilyPreference]:
+    """The `family_preference` at each of several checkpoints, whose `neighbors` are the `course`: all meet the same deals,
+    so that they differ by what networks do and not by what was dealt. Cost: its, without the dealing after the first."""
     names, blocks = _blocks(blocks)
-    check_labelled(neighbors, "neighbors")
-    _check_complete(neighbors, names)
     checks.generator(generator, blocks.device), checks.generator(generator)
     relabelings = checks.count(relabelings, "relabelings")
-    order = torch.cat([_indices(nearest, f"neighbors[{label}]", len(blocks)) for label, nearest in neighbors.items()])
-    own = torch.cat([torch.full((len(nearest),), names.index(block)) for (block, _), nearest in neighbors.items()])
+    orders = [_orders(neighbors, names, len(blocks)) for neighbors in course]
+    bits = _bits(len(names))[blocks]
+    found: list[list] = [[] for _ in orders]
+    for part in torch.arange(relabelings).split(TOGETHER):
+        dealt = torch.stack([bits[torch.randperm(len(bits), generator=generator)] for _ in part]).T.contiguous()
+        for of_checkpoint, relabeled in zip(orders, found):
+            won, tied = _compared(of_checkpoint, dealt)
+            relabeled.append(2 * won + tied)  # in halves of a comparison, so that all sums are whole
+    return [_judged(of_checkpoint, bits, torch.cat(relabeled)) for of_checkpoint, relabeled in zip(orders, found)]
 
-    samples, count = len(own), (len(names) - 1) * len(own)
-    wins, ties = _compared(order, own, blocks, len(names))
-    observed = 2 * wins + ties  # in halves of a comparison, so that all sums are whole; `count` is expected
-    relabeled = torch.tensor([(2 * won + tied) for won, tied in (
-        _compared(order, own, blocks[torch.randperm(len(blocks), generator=generator)], len(names))
-        for _ in range(relabelings))])
+
+def _judged(orders: list[Tensor], bits: Tensor, relabeled: Tensor) -> FamilyPreference:
+    """The preference of samples that find images in these orders, beside what relabelings found, in halves."""
+    names, samples = len(orders), sum(map(len, orders))
+    count = (names - 1) * samples  # comparisons; as many halves of one are expected
+    wins, ties = map(int, _compared(orders, bits[:, None]))
+    observed, relabelings = 2 * wins + ties, len(relabeled)
     p_value, lower, upper = ((1 + int(extreme.sum())) / (1 + relabelings) for extreme in (
         (relabeled - count).abs() >= abs(observed - count), relabeled <= observed, relabeled >= observed))
     variance = float((relabeled - count).double().square().mean()) / 4
     deal = Deal(observed / 2, count / 2, p_value, lower, upper, variance, "relabeled")
-    independent = samples * 3 * (len(names) - 1) / (len(names) + 1)
+    independent = samples * 3 * (names - 1) / (names + 1)
     effective = min(independent, count**2 / (4 * variance)) if variance > 0 else independent
     if ties > 0.2 * count:
-        warnings.warn(f"{ties} of {count} comparisons find neither block among the {order.shape[1]} nearest images: keep "
-                      "more of them.", stacklevel=2)
+        warnings.warn(f"{ties} of {count} comparisons find neither block among the {orders[0].shape[1]} nearest images: "
+                      "keep more of them.", stacklevel=4)
     if effective < 30:
         warnings.warn(f"{samples} samples weigh as much as {effective:.1f} independent ones, since they share their "
-                      "nearest images: the interval is rough.", stacklevel=2)
+                      "nearest images: the interval is rough.", stacklevel=4)
     coins = float(binomtest(wins, count - ties).pvalue) if count > ties else 1.0
     return FamilyPreference(observed / 2 / count, count, ties, effective, deal, coins)
 
 
-def _compared(order: Tensor, own: Tensor, blocks: Tensor, count: int) -> tuple[int, int]:
-    """In how many comparisons of a sample's own block with another the own one is nearer, and how many are undecided."""
-    places = torch.arange(order.shape[1]).expand_as(order)
-    first = torch.full((len(order), count), order.shape[1]).scatter_reduce_(1, blocks[order], places, "amin")
-    place = first.gather(1, own[:, None])
-    return int((place < first).sum()), int((place == first).sum()) - len(own)  # less each block with itself
+def _orders(neighbors: Mapping[tuple[int, int], Tensor], names: list[int], pooled: int) -> list[Tensor]:
+    """The neighbors of all samples of each block's networks, [samples, R] each."""
+    check_labelled(neighbors, "neighbors")
+    _check_complete(neighbors, names)
+    return [torch.cat([_indices(nearest, f"neighbors[{block, seed}]", pooled)
+                       for (block, seed), nearest in neighbors.items() if block == name]) for name in names]
+
+
+def _bits(count: int) -> Tensor:
+    """A bit for each of so many blocks, all of one small integer."""
+    kind = torch.int8 if count <= 8 else torch.int64
+    return torch.ones(count, dtype=kind) << torch.arange(count, dtype=kind)
+
+
+def _compared(orders: list[Tensor], bits: Tensor) -> tuple[Tensor, Tensor]:
+    """In how many comparisons of a sample's own block with another the own one is nearer, and how many are undecided, by
+    each of L labelings of the pool with the blocks' bits [P, L]: two [L].
+
+    The blocks that a sample meets on the way to its own one are kept in the bits of one number for each labeling. Shifted
+    so that the own block's bit is the sign, and back, all bits are set once the own block is met, and none before.
+    """
+    count, wins, ties = len(orders), 0, 0
+    sign = torch.iinfo(bits.dtype).bits - 1
+    for own, of_block in enumerate(orders):
+        for order in of_block.split(TOGETHER):  # [samples, L] numbers stay in the cache
+            met = torch.zeros(len(order), bits.shape[1], dtype=bits.dtype)
+            for nearest in order.T:
+                met |= bits.index_select(0, nearest) & ~(met << (sign - own) >> sign)
+            decided = -(met << (sign - own) >> sign)
+            behind = sum(((met >> place) & 1) ^ 1 for place in range(count) if place != own)  # not met before the own one
+            wins = wins + (behind * decided).sum(0)
+            ties = ties + (behind * (1 - decided)).sum(0)
+    return wins, ties
 
 
 def _blocks(blocks: Tensor) -> tuple[list[int], Tensor]:
@@ -102,8 +144,9 @@ def _blocks(blocks: Tensor) -> tuple[list[int], Tensor]:
     if checks.tensor(blocks, "blocks").ndim != 1 or blocks.dtype not in (torch.int64, torch.int32):
         raise TypeError(f"blocks is {checks.came(blocks)}; expected a vector of whole numbers, one for each pooled image.")
     names, places, sizes = blocks.cpu().unique(return_inverse=True, return_counts=True)
-    if len(names) < 2 or len(set(sizes.tolist())) > 1:
-        raise ValueError(f"the blocks hold {sizes.tolist()} images; expected at least two blocks, of one size.")
+    if not 2 <= len(names) <= 64 or len(set(sizes.tolist())) > 1:
+        raise ValueError(f"{len(names)} blocks hold {sizes.min()} to {sizes.max()} images; expected 2 to 64 blocks, of one "
+                         "size.")
     return names.tolist(), places
 
 

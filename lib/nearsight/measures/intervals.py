@@ -130,6 +130,17 @@ def student_reach(estimate: Estimate, units: int, level: float = 0.95) -> Tensor
     return float(student.ppf((1 + _level(level)) / 2, units - 1)) * estimate.error
 
 
+def student_interval(estimate: Estimate, units: int, level: float = 0.95) -> tuple[Tensor, Tensor, Tensor]:
+    """The value of an estimate whose error leaves out one of `units` units, and the bounds of Student's interval for it.
+
+        value +- t_{units-1} error
+
+    As `student_reach`; of the mean of independent units it is `mean_interval`.
+    """
+    reach = student_reach(estimate, units, level)
+    return estimate.value, estimate.value - reach, estimate.value + reach
+
+
 def gap_band(train_errors: Tensor, holdout_errors: Tensor, generator: Generator, resamples: int = 2000,
              level: float = 0.95) -> tuple[Tensor, Tensor]:
     """A band (low [S], high [S]) that holds the whole curve of the relative gap G = (holdout - train)/train at once.
