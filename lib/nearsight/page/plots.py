@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 TRAIN, HOLDOUT, LOSS, NEUTRAL, THEORY = "#0072B2", "#D55E00", "#B2182B", "#666666", "#222222"
+EARLY_TO_LATE = "#56B4E9", TRAIN, "#08224A"  # three moments of one training
 
 
 def use_style() -> None:
