@@ -51,10 +51,12 @@ from nearsight.measures import (
     pair_cosine,
     pair_mean,
     principal_basis,
+    student_interval,
     student_reach,
     weighted_loss,
 )
 from nearsight.page import (
+    EARLY_TO_LATE,
     HOLDOUT,
     LOSS,
     NEUTRAL,
@@ -332,10 +334,8 @@ for (text, values), color in zip(block_losses(family).items(), (TRAIN, HOLDOUT))
     curve(first, steps, middle, text, color, *around)
 first.set(ylabel="loss", ylim=(0.12, 0.32))
 for kind, (text, color) in DIFFERING.items():
-    estimate = distances[kind]
-    reach = student_reach(estimate, len(blocks))
-    curve(second, steps, estimate.value, "", color, estimate.value - reach,
-          estimate.value + reach)
+    middle, *around = student_interval(distances[kind], len(blocks))
+    curve(second, steps, middle, "", color, *around)
     second.plot([], [], color=color, label=text)
 second.legend(loc="lower left", fontsize=8, handlelength=1.2)
 second.set(ylabel="distance of paired samples", ylim=(0, None))
@@ -345,6 +345,8 @@ for (text, values), color in zip(near.items(), (TRAIN, HOLDOUT)):
 third.axhline(unseen_distance(n, len(blocks)), color=NEUTRAL, lw=0.8, ls=":")
 third.annotate("fresh images: no memory", (52, unseen_distance(n, len(blocks))), (0, 2),
                textcoords="offset points", fontsize=8.5, color=NEUTRAL)
+third.annotate("exact memory: 0", (0.02, 0.02), xycoords="axes fraction", fontsize=8.5,
+               color=NEUTRAL)
 third.set_ylabel("distance to the nearest image")
 curve(fourth, steps, preference, "networks", TRAIN,
       *torch.tensor([each.interval() for each in joint]).T)
@@ -360,6 +362,8 @@ for name, rung in rungs.items():
 fourth.axhline(0.5, color=NEUTRAL, lw=0.8)
 fourth.annotate("no memory", (1, 0.5), (3, 0), xycoords=fourth.get_yaxis_transform(),
                 textcoords="offset points", va="center", fontsize=8.5, color=NEUTRAL)
+fourth.annotate("exact memory: 1", (0.02, 0.98), xycoords="axes fraction", va="top",
+                fontsize=8.5, color=NEUTRAL)
 fourth.set(ylabel="preference for the own block", ylim=(0.475, 0.7))
 for axes in (first, second, third, fourth):
     show_clocks(axes, "split" if axes is second else "onset 0.05")
@@ -507,13 +511,12 @@ left.set(xscale="log", xlabel=r"noise $\delta$ on each pixel", ylabel="share",
 left.set_xticks([0.02, 0.1, 0.5, 2], ["0.02", "0.1", "0.5", "2"])
 left.set_xticks([], minor=True)
 LOOKS = dict(zip(thin, (LOSS, "#CC79A7", "#E69F00", NEUTRAL, THEORY,
-                        "#9ecae1", "#2171b5", "#041f4a")))
+                        *EARLY_TO_LATE)))
 for name, curves in thin.items():
-    left_over = leave_one_out(partial(left_at, curves), range(4))
-    right.plot(sizes, left_over.value, color=LOOKS[name], label=name)
-    reach = student_reach(left_over, len(blocks))
-    right.fill_between(sizes, left_over.value - reach, left_over.value + reach,
-                       color=LOOKS[name], alpha=0.1, lw=0)
+    middle, *around = student_interval(
+        leave_one_out(partial(left_at, curves), range(4)), len(blocks))
+    right.plot(sizes, middle, color=LOOKS[name], label=name)
+    right.fill_between(sizes, *around, color=LOOKS[name], alpha=0.1, lw=0)
 right.plot(sizes, [size / n for size in sizes], color=NEUTRAL, lw=0.8, ls=":")
 right.set(xscale="log", xlabel="$h$", ylabel="excess that is left", ylim=(0, 1.35))
 right.set_xticks(sizes, [str(size) for size in sizes])
@@ -662,10 +665,10 @@ variances = list(probe_variances(family, 1, probes=slice(32)))
 figure, axes = plt.subplots(figsize=(6.4, 3.4))
 for name, color in (("data", HOLDOUT), ("seed", THEORY), ("mixed", NEUTRAL)):
     parts = [getattr(each, f"{name}_variance") for each in variances]
-    value, error = (torch.stack([getattr(part, what) for part in parts])
-                    for what in ("value", "error"))
-    error = student_reach(Estimate(value, error), len(blocks))
-    curve(axes, steps, value, name, color, value - error, value + error,
+    middle, *around = student_interval(Estimate(*(
+        torch.stack([getattr(part, what) for part in parts])
+        for what in ("value", "error"))), len(blocks))
+    curve(axes, steps, middle, name, color, *around,
           offset=(4, {"data": 5, "mixed": -5}.get(name, 0)))
 moment(axes, struck["split"].step, struck["split"].low, struck["split"].high, "#9A6A00",
        "samples most alike")
@@ -712,8 +715,16 @@ seen_of = {size: (joint, struck) if size == n else
 
 
 # %% tags=["hide-input"]
-def statistics_alone(size, count):
+RUNGS = ("Gaussian", "class Gaussians")
+many_latents = torch.randn(2048, 1, 16, 16, generator=generator)
+many_choices = torch.rand(2048, generator=generator)
+BLOCKS = {size: len({block for block, _ in several.results})
+          for size, several in families.items()}
+
+
+def statistics_alone(size):
     """The preference of two rungs of the moment ladder, by pair of the blocks."""
+    count = BLOCKS[size]
     there = pool.images[: count * size].unflatten(0, (count, size))
     made_there = [moment_ladder(images, kinds, reference.images, reference.labels)
                   for images, kinds in zip(there, pool.labels.split(size))]
@@ -724,25 +735,22 @@ def statistics_alone(size, count):
             for rung, each in drawn_there.items()}
 
 
-def beyond_classes(size, several):
-    """By how much the networks at their least loss lean more than class Gaussians of
-    the blocks, the mean over pairs, and half of Student's 95 % interval over blocks."""
+def lean_beyond(several, gaussians):
+    """By how much networks at their least loss lean more than the Gaussians of each
+    pair, the mean over pairs, and half of Student's 95 % interval over blocks."""
     place = int(held_losses(several).mean(1).argmin())
     of_pairs_there = {}
     for (i, j, _), values in pair_preferences(several).items():
         of_pairs_there.setdefault((i, j), []).append(values[place])
     more = pair_mean({pair: torch.stack(of_pairs_there[pair]).mean() - value
-                      for pair, value in buys[size]["class Gaussians"].items()})
-    return float(more.value), float(student_reach(more, BLOCKS[size]))
+                      for pair, value in gaussians.items()})
+    count = len({block for block, _ in several.results})
+    return float(more.value), float(student_reach(more, count))
 
 
-RUNGS = ("Gaussian", "class Gaussians")
-many_latents = torch.randn(2048, 1, 16, 16, generator=generator)
-many_choices = torch.rand(2048, generator=generator)
-BLOCKS = {size: len({block for block, _ in several.results})
+buys = {size: statistics_alone(size) for size in sizes_n}
+beyond = {size: lean_beyond(several, buys[size]["class Gaussians"])
           for size, several in families.items()}
-buys = {size: statistics_alone(size, BLOCKS[size]) for size in sizes_n}
-beyond = {size: beyond_classes(size, several) for size, several in families.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Blocks of several sizes (columns; bands: 95 %). Loss; distance of paired samples of two blocks; distance to the nearest image; preference, and that of Gaussians. Dashed: onset (blue), least loss on V (red). With 2,048 images both are at the end of the record.", "name": "fig-sizes"}, "image": {"alt": "Four panels a column, against training steps. In each column the loss on the own block falls on while that on other blocks flattens or turns, samples come nearer to their own block than to others, and the preference rises. From column to column onset and least loss move right; in the last two they coincide.", "width": "100%"}}
 figure, grid = plt.subplots(4, len(sizes_n), figsize=(9.4, 8.6), sharey="row",
@@ -754,14 +762,12 @@ for column, (size, several) in zip(grid.T, families.items()):
             zip(block_losses(several).items(), (TRAIN, HOLDOUT))):
         column[0].plot(at_steps, each[0], color=color, label=text)
         column[0].fill_between(at_steps, *each[1:], color=color, alpha=0.2, lw=0)
-    paired = split_distances(several)["data"]
     nearby = nearest_distances(several)
     lean_value = torch.tensor([each.preference for each in leaning])
     bounds = torch.tensor([each.interval() for each in leaning]).T
-    column[1].plot(at_steps, paired.value, color=HOLDOUT)
-    around = student_reach(paired, BLOCKS[size])
-    column[1].fill_between(at_steps, paired.value - around, paired.value + around,
-                           color=HOLDOUT, alpha=0.2, lw=0)
+    middle, *around = student_interval(split_distances(several)["data"], BLOCKS[size])
+    column[1].plot(at_steps, middle, color=HOLDOUT)
+    column[1].fill_between(at_steps, *around, color=HOLDOUT, alpha=0.2, lw=0)
     column[2].axhline(unseen_distance(size, BLOCKS[size]), color=NEUTRAL, lw=0.9,
                       label="no memory")
     column[3].axhline(0.5, color=NEUTRAL, lw=0.9, label="no memory")
@@ -791,7 +797,7 @@ grid[3, 0].set_ylim(0.48, 0.82)
 for axes, place in zip(grid[(0, 2, 3), 0], ("lower left", "upper right", "upper left")):
     axes.legend(fontsize=8, loc=place)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss. More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset first below the least loss, then beside it. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss (bars: 95 % of the deal). More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset first below the least loss, then beside it. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
 for name, aside in (("onset 0.05", 0.97), ("loss", 1.03)):
     text, color = CLOCKS[name]
@@ -814,7 +820,8 @@ for (size, several), color in zip(families.items(), ("#9ecae1", "#4292c6", "#085
     shown = mean_loss < 0.26
     right.plot(mean_loss[shown], leaning[shown], color=color, label=f"$n$ = {size:,}")
     place = int(mean_loss.argmin())
-    right.plot(mean_loss[place], leaning[place], "o", color=color, ms=5)
+    dots(right, mean_loss[[place]], [leaning[[place]], *torch.tensor(
+        [seen_of[size][0][place].interval()]).T], color, ms=5)
 right.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
 right.annotate("no memory", (0.181, 0.5), (0, -10), textcoords="offset points",
                fontsize=8.5, color=NEUTRAL)
@@ -909,12 +916,15 @@ area = attacks(family)
 found = {(name, kind): members_found(family, place, kind, asked)
          for name, place in MOMENTS.items() for kind in KINDS}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Who was trained on? Members found against false alarms, mean of eight networks, at three moments. Left: by the network alone. Right: calibrated by a network of another block. Dotted: guessing, which is also what fresh images give.", "name": "fig-attack"}, "image": {"alt": "Two panels of curves on logarithmic axes. All lie above the dotted diagonal, the later the moment the higher, and the calibrated ones higher.", "width": "100%"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Who was trained on? Members found against false alarms, mean of eight networks, at three moments (bands: 95 % over blocks). Left: by the network alone. Right: calibrated by a network of another block. Dotted: guessing, which is also what fresh images give.", "name": "fig-attack"}, "image": {"alt": "Two panels of curves on logarithmic axes. All lie above the dotted diagonal, the later the moment the higher, and the calibrated ones higher.", "width": "100%"}}
 figure, panels = plt.subplots(1, 2, figsize=(8.6, 3.5), sharey=True)
 for axes, kind in zip(panels, KINDS):
-    for name, color in zip(MOMENTS, ("#9ecae1", "#2171b5", "#041f4a")):
-        members, alarmed = (rates.mean(1) for rates in found[name, kind])
-        axes.plot(alarmed, members, color=color, label=name)
+    for name, color in zip(MOMENTS, EARLY_TO_LATE):
+        members, alarmed = found[name, kind]
+        middle, *around = over_networks(dict(zip(sorted(family.results), members.T)))
+        axes.plot(alarmed.mean(1), middle, color=color, label=name)
+        axes.fill_between(alarmed.mean(1), *(each.clamp(min=1e-3) for each in around),
+                          color=color, alpha=0.15, lw=0)
     axes.plot(asked, asked, color=NEUTRAL, lw=0.8, ls=":")
     axes.set(xscale="log", yscale="log", xlabel="false alarms", title=kind,
              xlim=(0.008, 1.1), ylim=(0.008, 1.1))
@@ -982,11 +992,9 @@ LABELED = (235, 510, 855, 1432, 2400)
 report_loss = over_networks(losses_on(family, "report"))
 figure, panels = plt.subplots(1, 2, figsize=(8.6, 3.6))
 pair_curves = pair_preferences(family)
-over = over_blocks(pair_curves)
+leaned = student_interval(over_blocks(pair_curves), len(blocks))
 calibrated = over_networks(area["calibrated"])
-reach = student_reach(over, len(blocks))
-for axes, values in zip(panels, ((over.value, over.value - reach, over.value + reach),
-                                 calibrated)):
+for axes, values in zip(panels, (leaned, calibrated)):
     late = steps >= 182
     axes.plot(report_loss[0][late], values[0][late], color=TRAIN, lw=1)
     dots(axes, report_loss[0][late], [each[late] for each in values], TRAIN)

@@ -50,10 +50,12 @@ from nearsight.measures import (
     pair_mean,
     preference_onset,
     principal_basis,
+    student_interval,
     student_reach,
     weighted_loss,
 )
 from nearsight.page import (
+    EARLY_TO_LATE,
     HOLDOUT,
     LOSS,
     NEUTRAL,
@@ -72,15 +74,18 @@ from nearsight.page import (
 from nearsight.randomness import stream
 from nearsight.studies import find
 from nearsight.studies.image_clocks import judged
+from nearsight.studies.image_gaps import (
+    crossed_errors,
+    crossed_gaps,
+    inference_gaps,
+    summit,
+)
 from nearsight.studies.image_measures import COARSE, GRID, SIGMAS, STUDY
 from nearsight.studies.image_moments import MOMENTS
 from nearsight.studies.image_paths import KINDS, STARTS, turned
 from nearsight.studies.image_readings import (
     Networks,
-    crossed_errors,
-    crossed_gaps,
     held_losses,
-    inference_gaps,
     networks,
     over_blocks,
     pair_preferences,
@@ -135,18 +140,12 @@ memory = {delta: pair_mean({pair: memory_gap(delta, *pair)
                             for pair in combinations(range(4), 2)})
           for delta in (0.2, 0.3)}
 
-# %% tags=["hide-input"]
-def band(estimate, count=4):
-    """Student's 95 % bounds for what has an error that leaves out one of its blocks."""
-    reach = student_reach(estimate, count)
-    return estimate.value - reach, estimate.value + reach
-
-
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Crossed gap of blurred memories of 512 photographs, by noise level (bands: 95 %, over blocks). Each has one bump, lower and at larger noise the more the memory errs.", "name": "fig-memory-gap"}, "image": {"alt": "Two curves of the gap against noise level from 0.02 to 20. Each is a single bump: for model error 0.2 it reaches six near noise 0.6, for 0.3 two near 0.7. A dotted line at zero is an ideal generator.", "width": "80%"}}
 figure, axes = plt.subplots(figsize=(6.2, 3.1))
 peaks = {delta: int(each.value.argmax()) for delta, each in memory.items()}
 for (delta, each), color in zip(memory.items(), (TRAIN, "#CC79A7")):
-    curve(axes, SIGMAS, each.value, rf"$\delta = {delta:g}$", color, *band(each),
+    middle, *around = student_interval(each, 4)
+    curve(axes, SIGMAS, middle, rf"$\delta = {delta:g}$", color, *around,
           at=peaks[delta] + 1, offset=(12, 6))
 axes.axhline(0, color=THEORY, lw=1, ls=":")
 axes.annotate("ideal: no memory", (20, 0), (0, 5), textcoords="offset points",
@@ -175,8 +174,8 @@ for delta, expected, at in ((0.2, 6.54, 0.63), (0.3, 1.97, 0.80)):
 #
 # Every network was measured at 16 steps of its training, with averaged weights and one
 # noise for all: at 24 noise levels, on the first 256 images of every block and of two
-# sets that no network has seen, V and H. The steps are a factor 1.3 apart, and nothing
-# finer is resolved here.
+# sets that no network has seen, V and H. Steps are a factor 1.3 apart: nothing finer is
+# resolved.
 #
 # When does a noise level overfit? Where its error on held-out images is least and will
 # rise from then on. That training step $k$ is its *turn*:
@@ -192,7 +191,8 @@ for delta, expected, at in ((0.2, 6.54, 0.63), (0.3, 1.97, 0.80)):
 record = recorded("512")
 family = networks(record)
 steps = torch.tensor(family.steps)
-gap = over_blocks(crossed_gaps(family))  # [steps, levels]
+gaps = crossed_gaps(family)
+gap = over_blocks(gaps)  # [steps, levels]
 errors = over_blocks(crossed_errors(family))  # [own and other block, steps, levels]
 preferences, struck = judged(family, torch.Generator().manual_seed(512),  # as before
                              levels=range(len(SIGMAS)))
@@ -203,7 +203,7 @@ end, best = int(steps[-1]), family.steps.index(struck["loss"].step)
 top = int(gap.value[best].argmax())  # level of the largest gap at the least loss
 early = family.steps.index(510)
 quiet = next(level for level, turn in enumerate(turns) if turn.step == end)
-low, high = band(gap)
+_, low, high = student_interval(gap, 4)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Error on the own and on the other block along training, at the noise level of the largest gap and at a larger one (bands: 95 %, over blocks). Left, the other block's error turns up (dashed) while the own one falls on.", "name": "fig-one-level"}, "image": {"alt": "Two panels against training steps. Left, at noise 0.3, both errors fall together; then that on the other block turns up near step 1,400 while that on the own block keeps falling, and the shaded gap widens. Right, at noise 1, both still fall at step 2,400.", "width": "100%"}}
 figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.2))
@@ -211,7 +211,7 @@ for axes, level in zip(panels, (top, quiet)):
     for kind, color in enumerate((TRAIN, HOLDOUT)):
         name = ("own block", "other block")[kind]
         curve(axes, steps, errors.value[kind, :, level], name, color,
-              *(bound[kind, :, level] for bound in band(errors)))
+              *(bound[kind, :, level] for bound in student_interval(errors, 4)[1:]))
     axes.fill_between(steps, *errors.value[..., level], color=NEUTRAL, alpha=0.15)
     axes.set_title(rf"$\sigma = {SIGMAS[level]:.2g}$")
     step_axis(axes, (50, 200, 500, 1000, 2000))
@@ -289,11 +289,23 @@ axes.set(ylabel="crossed gap $G$", ylim=(-0.05, 0.72))
 sigma_axis(axes);
 
 # %% tags=["remove-cell"]
+def bump(chosen):
+    """Height and ln sigma [2, steps] of the bump of the gap over some blocks."""
+    return summit(torch.stack([each for pair, each in gaps.items()
+                               if {*pair[:2]} <= {*chosen}]).mean(0))
+
+
+bumps = leave_one_out(bump, range(4))
+(height, at_level), (wider, within) = bumps.value, student_reach(bumps, 4)
 for step in (510, 855, 1432, 2400):
     index = family.steps.index(step)
-    at = int(gap.value[index].argmax())
-    glue(**{f"peak_{step}": gap.value[index, at], f"peak_{step}_low": low[index, at],
-            f"peak_{step}_high": high[index, at], f"peak_{step}_at": SIGMAS[at]})
+    glue(**{f"peak_{step}": height[index], f"peak_{step}_reach": wider[index],
+            f"peak_{step}_at": at_level[index].exp(),
+            f"peak_{step}_within": within[index].exp()})
+moved, least_moved, most_moved = student_interval(leave_one_out(
+    lambda chosen: (bump(chosen)[1, -1] - bump(chosen)[1, early]).exp(), range(4)), 4)
+assert most_moved < 1
+glue(moved=moved, least_moved=least_moved, most_moved=most_moved)
 assert steps[best] == 1432 and (gap.value[early:].amax(1).diff() > 0).all()
 assert low[best, 0] > 0 and SIGMAS[17] > 3
 ratios = torch.stack([*family.curve("ratio").values()])
@@ -301,18 +313,21 @@ glue(memorized=(ratios < 1 / 3).sum(), end_gap=gap.value[best, 0],
      far_gap=gap.value[best, 17:].max())
 
 # %% [markdown]
-# | step | largest $G$ | 95 % | at $\sigma$ |
-# | --- | --- | --- | --- |
-# | 510 | {glue:text}`peak_510:.3f` | {glue:text}`peak_510_low:.3f` to {glue:text}`peak_510_high:.3f` | {glue:text}`peak_510_at:.2f` |
-# | 855 | {glue:text}`peak_855:.3f` | {glue:text}`peak_855_low:.3f` to {glue:text}`peak_855_high:.3f` | {glue:text}`peak_855_at:.2f` |
-# | 1,432 | {glue:text}`peak_1432:.3f` | {glue:text}`peak_1432_low:.3f` to {glue:text}`peak_1432_high:.3f` | {glue:text}`peak_1432_at:.2f` |
-# | 2,400 | {glue:text}`peak_2400:.3f` | {glue:text}`peak_2400_low:.3f` to {glue:text}`peak_2400_high:.3f` | {glue:text}`peak_2400_at:.2f` |
+# | step | largest $G$ (± 95 %) | at $\sigma$ (factor, 95 %) |
+# | --- | --- | --- |
+# | 510 | {glue:text}`peak_510:.3f` ± {glue:text}`peak_510_reach:.3f` | {glue:text}`peak_510_at:.2f` (× or ÷ {glue:text}`peak_510_within:.2f`) |
+# | 855 | {glue:text}`peak_855:.3f` ± {glue:text}`peak_855_reach:.3f` | {glue:text}`peak_855_at:.2f` (× or ÷ {glue:text}`peak_855_within:.2f`) |
+# | 1,432 | {glue:text}`peak_1432:.3f` ± {glue:text}`peak_1432_reach:.3f` | {glue:text}`peak_1432_at:.2f` (× or ÷ {glue:text}`peak_1432_within:.2f`) |
+# | 2,400 | {glue:text}`peak_2400:.3f` ± {glue:text}`peak_2400_reach:.3f` | {glue:text}`peak_2400_at:.2f` (× or ÷ {glue:text}`peak_2400_within:.2f`) |
 #
-# So it is, with a slow drift of the peak toward smaller noise. At step 1,432 the gap is
-# {glue:text}`end_gap:.3f` at the least noise, and at most {glue:text}`far_gap:.3f`,
-# hardly to be told from 0, above $\sigma = 3$. And this is no memory of the kind
-# above, whose bump is many times as high: of all samples at all steps
-# {glue:text}`memorized:.0f` are memorized.
+# So it is, and the peak drifts to smaller noise, from step 510 on by a factor of
+# {glue:text}`moved:.2f` ({glue:text}`least_moved:.2f` to
+# {glue:text}`most_moved:.2f`).
+#
+# At step 1,432 the gap is {glue:text}`end_gap:.3f` at the least noise, and at most
+# {glue:text}`far_gap:.3f`, hardly to be told from 0, above $\sigma = 3$. And this is no
+# memory of the kind above, whose bump is many times as high: of all samples at all
+# steps {glue:text}`memorized:.0f` are memorized.
 #
 # ## Images and channels move it
 #
@@ -336,16 +351,16 @@ def least_at(several):
 
 def gap_with_bounds(several):
     """Crossed gap of networks of one kind with 95 % bounds, each [steps, levels]."""
-    estimate = over_blocks(crossed_gaps(several))
-    return estimate.value, *band(estimate, len({block for block, _ in several.results}))
+    return student_interval(over_blocks(crossed_gaps(several)),
+                            len({block for block, _ in several.results}))
 
 
 def draw_bumps(axes_of_peaks, axes_of_levels, named, shades):
     """Their largest gap along training, and by noise level at the least loss."""
     for (name, several), color in zip(named.items(), shades):
         found, place = gap_with_bounds(several), least_at(several)
-        summit = found[0].argmax(1, keepdim=True)
-        middle, *around = (each.gather(1, summit)[:, 0] for each in found)
+        highest = found[0].argmax(1, keepdim=True)
+        middle, *around = (each.gather(1, highest)[:, 0] for each in found)
         curve(axes_of_peaks, several.steps, middle, "", color, *around)
         last = place == len(several.steps) - 1
         axes_of_peaks.plot(several.steps[place], middle[place], "o", color=color, ms=5,
@@ -403,7 +418,7 @@ assert {name for those in (of_size, of_width) for name, several in those.items()
 # apart: these networks have come about equally far, in more steps or fewer. A larger
 # network overfits faster. At equal error on its own block it overfits less
 # ({numref}`fig-width`, on a {doc}`second companion page <06c_what_moves_the_gap>`,
-# which also turns the knobs of condition and guidance).
+# which also turns the knobs of condition, guidance and windows).
 #
 # ## Each level has its own turn
 #
@@ -467,8 +482,8 @@ sigma_axis(left);
 # %% tags=["remove-cell"]
 first_of_all = torch.stack([turn.drawn for turn in turns]).amin(0).double()
 over_pairs = over_blocks(pair_preferences(family))
-by_block, _ = band(over_pairs)
-by_looks = over_pairs.value - student_reach(over_pairs, 4, 1 - 0.05 / len(steps))
+_, by_block, _ = student_interval(over_pairs, 4)
+_, by_looks, _ = student_interval(over_pairs, 4, 1 - 0.05 / len(steps))
 on_h = torch.stack([each[..., 5, :] for each in family.curve("error").values()])
 singles = {name: steps[each.argmin(1)] for name, each in
            (("v", on_v.mean(3)), ("h", on_h))}  # each [networks, levels]
@@ -525,10 +540,13 @@ for held in ("stopping", "report"):
 #
 # So the answer is no. The average does not hide levels that overfit before it. At every
 # level the error on V is larger at every earlier step than at step
-# {glue:text}`best:,.0f`, so no weight at all, as long as it is not negative, has its
-# least loss before. What held-out losses hide is the gap. It has reached
-# {glue:text}`onset_gap:.2f` at the onset, and they do not show it, since both of its
-# parts still fall.
+# {glue:text}`best:,.0f`, so no weight $v \ge 0$ has its least loss before. What
+# held-out losses hide is the gap. It has reached {glue:text}`onset_gap:.2f` at the
+# onset, and they do not show it, since both of its parts still fall.
+#
+# (Blocks of other sizes have a few levels that turn one checkpoint before the average.
+# With 1,024 images and more they turn before the margin is passed, but not before
+# samples lean at all: {doc}`companion <06b_where_overfitting_lives_deeper>`.)
 #
 # How far does this go?
 #
@@ -591,13 +609,13 @@ def inference(chosen):
             / sum(by_memory[pair[:2]] for pair in pairs))
 
 
-of_samples = leave_one_out(inference, range(4))
+share, *share_bounds = student_interval(leave_one_out(inference, range(4)), 4)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The gap of errors at the bump (left) and the inference gap of samples (right; bands: 95 %, over blocks), as a share of what the block's own images score. A Gaussian fitted to them scores as much.", "name": "fig-inference"}, "image": {"alt": "Left, a curve that is near zero until step 500 and then rises to 0.6. Right, a curve that rises from about a half to 0.86, below a dotted line at 1.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
 curve(left, steps, gap.value[:, top], "", TRAIN, low[:, top], high[:, top])
 left.set_ylabel(f"crossed gap $G$ at $\\sigma = {SIGMAS[top]:.2f}$")
-curve(right, steps, of_samples.value, "", HOLDOUT, *band(of_samples))
+curve(right, steps, share, "", HOLDOUT, *share_bounds)
 right.axhline(1, color=NEUTRAL, lw=1, ls=":")
 right.annotate("memory, or one Gaussian", (2400, 1), (0, 3), fontsize=9, ha="right",
                textcoords="offset points", color=NEUTRAL)
@@ -609,7 +627,7 @@ for axes in (left, right):
     step_axis(axes, (50, 200, 500, 1000, 2000));
 
 # %% tags=["remove-cell"]
-share, share_reach = of_samples.value, band(of_samples)[1] - of_samples.value
+share_reach = share_bounds[1] - share
 assert gap.value[-1, top] > 8 * gap.value[early, top]
 assert share[early] < share[-1] < 2 * share[early]
 unturned = family.steps.index(1432) - 1  # the last checkpoint before the first turn
@@ -638,8 +656,8 @@ glue(bump_early=gap.value[early, top], bump_end=gap.value[-1, top],
 # ## Where paths and training images meet
 #
 # Why should samples not follow? Because, as published, a sampler's path comes to places
-# where noised training images are not. Let us put a number to it. How near is a noisy
-# image to the block, in units of its noise,
+# where noised training images are not. How near is a noisy image to the block, in units
+# of its noise,
 #
 # $$
 # o(x, \sigma) = \min_i \frac{\lVert x - y_i \rVert^2}{d\,\sigma^2},
@@ -665,7 +683,7 @@ states, unseen = told(2), told(1)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: telling the sampler's states from noised images of the own block, by nearness to it; dashed: of unseen images. Right: cosine of features of answers with the own block less the other's, at noise 0.27 (95 % over images). Two networks.", "name": "fig-meeting"}, "image": {"alt": "Left, curves from 1 at small noise to one half above noise 1.5; those of three training steps lie on that of unseen images. Right, two lines that rise together from 0.001 to 0.004 over three training steps.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
-for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
+for place, color in enumerate(EARLY_TO_LATE):
     curve(left, GRID[:-1], states[place], "", color, lw=1.4)
     left.plot([], [], color=color, label=f"states, step {MOMENTS[place]:,}")
 left.plot(GRID[:-1], unseen[0], color=HOLDOUT, ls="--", label="noised, unseen")
@@ -710,13 +728,11 @@ glue(state_bump=states[-1, bump], state_low=bounds[0], state_high=bounds[1],
 # {glue:text}`state_bump:.2f` ({glue:text}`state_low:.2f` to
 # {glue:text}`state_high:.2f`). So the paths do lie elsewhere. But so do unseen images,
 # at {glue:text}`unseen_bump:.2f`: the sampler's states end about as far from the
-# training
-# images as noised unseen ones. (Before that they are a little farther.) Above $\sigma
-# = 1.5$ distance tells next to nothing.
+# training images as noised unseen ones (before, a little farther). Above
+# $\sigma = 1.5$ distance tells next to nothing.
 #
-# And is a network's answer on its own paths less biased than on noised images? The
-# features of its answers are nearer to those of the own block than to the other's by
-# (in thousandths, $\sigma = 0.27$)
+# And are answers on paths less biased than on noised images? Their features are nearer
+# to those of the own block than to the other's by (in thousandths, $\sigma = 0.27$)
 #
 # | step | noised images | paths |
 # | --- | --- | --- |
@@ -735,7 +751,7 @@ glue(state_bump=states[-1, bump], state_low=bounds[0], state_high=bounds[1],
 # {cite:p}`garnierbrun2026biased`. A network that remembers should lead the images of
 # its block back from farther than unseen ones. And photographs of V, which are of no
 # block, tell below which level the samples' leaning is made. The two networks again,
-# 256 images of each kind, one noise for all; beside them the exact memory of a block.
+# 256 images of each kind, one noise for all, and an exact memory.
 
 # %%
 released = records.load(find("image-turns-laptop"))
@@ -761,7 +777,7 @@ for kind, (name, color) in enumerate((("own", TRAIN), ("unseen", HOLDOUT))):
 left.legend(loc="upper right")
 left.set_ylabel("share that come back")
 excess, drawn = mean_interval(farther.flatten(0, 1)), mean_interval(toward)
-for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
+for place, color in enumerate(EARLY_TO_LATE):
     for axes, values in ((middle_panel, excess), (right, drawn)):
         axes.plot(let_go, values[0][place], color=color,
                   label=f"step {MOMENTS[place]:,}")
@@ -770,7 +786,7 @@ for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
 wins = pair_wins(family)[0, 1, 0]  # of the same two networks
 sampled = mean_interval(torch.stack([wins[family.steps.index(step)]
                                      for step in MOMENTS], 1))
-for place, color in enumerate(("#56B4E9", TRAIN, "#08224A")):
+for place, color in enumerate(EARLY_TO_LATE):
     dots(right, [20 * 1.12 ** (place - 1)], [each[[place]] for each in sampled], color)
 middle_panel.legend(loc="upper right")
 middle_panel.axhline(0, color=THEORY, lw=1, ls=":")
@@ -834,15 +850,14 @@ glue(**{f"toward_{MOMENTS[place]}": drawn[0][place, at["one"]] for place in rang
 #   and 1, grows with training and drifts to smaller noise.
 # - Simple gaps also tell which images are hard, for five hundred steps by more than
 #   networks overfit. The crossed gap does not.
-# - Levels turn at different steps, those below the bump first, and these together with
-#   the average. Samples lean before any level turns.
-# - So a loss that rises at one level comes as late an alarm as the average. The gap is
+# - Levels turn at different steps, those below the bump first, together with the
+#   average or one checkpoint before it. Samples lean before, by the margin with 512
+#   images or fewer.
+# - So a rising loss at one level is about as late an alarm as the average. The gap is
 #   open before, and it needs no samples.
 # - In Fréchet distance samples hardly follow the growing gap, but that distance is
 #   filled by statistics of the block. By cosine, answers on the sampler's paths lean
 #   at the bump as much as on noised training images, at smaller noise more.
-# - In the end the sampler's states are about as far from the training images as noised
-#   unseen ones are.
 # - Training deepens a training image's basin and widens it. Early the samples' leaning
 #   is made above $\sigma = 1$, later in good part below.
 # - More images delay the gap, more channels hasten it.

@@ -36,15 +36,17 @@ from nearsight.measures import (
     pair_mean,
     point_errors,
     principal_basis,
-    student_reach,
+    student_interval,
 )
 from nearsight.page import (
+    EARLY_TO_LATE,
     HOLDOUT,
     NEUTRAL,
     THEORY,
     TRAIN,
     curve,
     glue,
+    listed,
     provenance,
     sigma_axis,
     step_axis,
@@ -52,22 +54,22 @@ from nearsight.page import (
 )
 from nearsight.randomness import stream
 from nearsight.studies import find
+from nearsight.studies.image_clocks import judged
 from nearsight.studies.image_fields import ASKED, blur_of_errors
+from nearsight.studies.image_gaps import crossed_gaps, inference_gaps
 from nearsight.studies.image_measures import COARSE, GRID, SIGMAS, STUDY
 from nearsight.studies.image_moments import MOMENTS
 from nearsight.studies.image_paths import MIXTURES, STARTS
 from nearsight.studies.image_readings import (
-    crossed_gaps,
-    inference_gaps,
     networks,
     over_blocks,
     recorded,
     turned_owners,
 )
+from scipy.stats import spearmanr
 
 use_style()
 torch.set_num_threads(1)  # small products: a second thread would mostly wait
-DARKER = ("#56B4E9", TRAIN, "#08224A")  # the three moments
 
 # %% [markdown]
 # (overfitting-record)=
@@ -120,16 +122,7 @@ for size, several in sized.items():
 # The largest gap of each pair of blocks (seed behind the comma), in percent:
 
 # %% tags=["hide-input"]
-def listed(values, scale=100, digits=1):
-    """Print values [S] of each pair, a column each."""
-    names = [f"{i}-{j},{seed}" for i, j, seed in sorted(values)]
-    print(" step" + "".join(f"{name:>7}" for name in names))
-    for place, step in enumerate(steps):
-        print(f"{step:5}" + "".join(f"{scale * float(values[pair][place]):7.{digits}f}"
-                                    for pair in sorted(values)))
-
-
-listed({pair: values.amax(1) for pair, values in gaps.items()})
+listed("percent", steps, {pair: 100 * each.amax(1) for pair, each in gaps.items()}, 1)
 
 # %% [markdown]
 # The training step at which the error on V is least, level by level: first of the mean
@@ -182,7 +175,7 @@ coarse = torch.stack([basis(block)[:, :COARSE] for block in blocks])
 inference = inference_gaps(family, coarse)
 by_memory = {(i, j): frechet(coarse[i], coarse[j])
              for i, j in combinations(range(4), 2)}
-listed(inference, 1, 3)
+listed("inference gap", steps, inference)
 print("     " + "".join(f"{by_memory[pair[:2]]:7.3f}" for pair in sorted(inference)))
 
 # %% tags=["remove-cell"]
@@ -194,6 +187,82 @@ assert parts[:, early:].min() > 0 and parts.max() < 1.2
 # %% [markdown]
 # From step 510 on every pair is between {glue:text}`least_part:.2f` and
 # {glue:text}`most_part:.2f` of its memory's gap.
+#
+# ## Does the onset go with the turns?
+#
+# If leaning were the overfitting of the first levels that turn, its onset would go with
+# them: before or with the first of them, later where they turn later, from size to size
+# and from one set of blocks to another. So for each size: the onsets, the first and the
+# median of the 24 turns, and the least EDM loss. Then, over 1,000 draws of blocks and
+# images, the share in which each onset comes before the first turn, and Spearman's
+# correlation of the onset beyond .55 with the first and with the median turn. A star:
+# the last step of the record.
+
+# %%
+ONSETS = ("onset 0", "onset 0.05")
+clocks_of, turns_of = {}, {}
+every = {size: sized.get(size, family) for size in (256, 512, 1024, 2048)}
+for size, several in every.items():
+    _, clocks_of[size] = judged(several, torch.Generator().manual_seed(512),
+                                levels=range(len(SIGMAS)))  # draws as in the chapter
+    turns = [clocks_of[size][f"turn {level}"] for level in range(len(SIGMAS))]
+    turns_of[size] = (torch.tensor([each.step for each in turns]),
+                      torch.stack([each.drawn for each in turns]))
+
+# %% tags=["hide-input"]
+print("      onset beyond     turns of levels     least    before first  correlation")
+print("    n     1/2    .55    first   median      loss     1/2   .55   first median")
+ahead, together = {}, {}
+for size, (here, drawn) in turns_of.items():
+    strikes, last = clocks_of[size], every[size].steps[-1]
+    named = [f"{int(step):,}{'*' * (int(step) == last)}" for step in (
+        *(strikes[name].step for name in ONSETS), here.min(), here.median(),
+        strikes["loss"].step)]
+    ahead[size] = [float((strikes[name].drawn < drawn.amin(0)).double().mean())
+                   for name in ONSETS]
+    together[size] = [spearmanr(strikes[ONSETS[1]].drawn, each).statistic
+                      for each in (drawn.amin(0), drawn.median(0).values)]
+    print(f"{size:5,}" + "".join(f"{name:>{width}}" for name, width in
+                                 zip(named, (8, 8, 9, 9, 10)))
+          + f"{ahead[size][0]:8.2f}{ahead[size][1]:6.2f}"
+          f"{together[size][0]:8.2f}{together[size][1]:6.2f}")
+
+# %% tags=["remove-cell"]
+sooner = {size: int((here < clocks_of[size]["loss"].step).sum())
+          for size, (here, _) in turns_of.items()}
+assert sooner[512] == 0 < min(sooner[size] for size in (256, 1024, 2048))
+for size, (here, _) in turns_of.items():  # never by more than a checkpoint
+    at = every[size].steps.index
+    assert at(clocks_of[size]["loss"].step) - at(int(here.min())) <= 1
+    noisy = SIGMAS[here < clocks_of[size]["loss"].step] > 0.35
+    assert noisy.sum() == (size == 2048)
+assert min(each[0] for each in ahead.values()) > 0.9
+assert min(ahead[256][1], ahead[512][1]) > 0.85
+assert max(ahead[1024][1], ahead[2048][1]) < 0.05
+glue(strongest=max(abs(each) for pair in together.values() for each in pair),
+     lone=max(SIGMAS[turns_of[2048][0] < clocks_of[2048]["loss"].step]),
+     **{f"sooner_{size}": each for size, each in sooner.items()},
+     **{f"{name}_{size}": each for size, pair in ahead.items()
+        for name, each in zip(("half", "ahead"), pair)})
+
+# %% [markdown]
+# With more images all clocks come later, which is all that they share. Over draws no
+# rank correlation is larger than {glue:text}`strongest:.2f`, and signs differ: blocks
+# whose levels turn sooner are not those whose networks lean sooner.
+#
+# And the order depends on the size. With 512 images no level turns before the average.
+# With 256, 1,024 and 2,048 images {glue:text}`sooner_256:.0f`,
+# {glue:text}`sooner_1024:.0f` and {glue:text}`sooner_2048:.0f` levels do, by one
+# checkpoint, all below $\sigma = 0.35$ but one at {glue:text}`lone:.0f`. (The first of
+# 24 noisy turns is early by chance, too.) The share of draws in which leaning is there
+# before any of them:
+#
+# | images | 256 | 512 | 1,024 | 2,048 |
+# | --- | --- | --- | --- | --- |
+# | beyond ½ | {glue:text}`half_256:.2f` | {glue:text}`half_512:.2f` | {glue:text}`half_1024:.2f` | {glue:text}`half_2048:.2f` |
+# | beyond .55 | {glue:text}`ahead_256:.2f` | {glue:text}`ahead_512:.2f` | {glue:text}`ahead_1024:.2f` | {glue:text}`ahead_2048:.2f` |
+#
+# So many images make the margin late, and not the leaning.
 #
 # ## How much do sets differ?
 #
@@ -270,12 +339,6 @@ blurs = {index: torch.stack([blur_of_errors(block, wanted[index])
          for index in compared}
 
 
-def band(estimate):
-    """Student's 95 % bounds, of an error that leaves out one of four blocks."""
-    spread = student_reach(estimate, len(blocks))
-    return estimate.value - spread, estimate.value + spread
-
-
 def gap_as_wrong(i, j):
     """The crossed gap of the memories of two blocks that err as the networks do."""
     found = torch.tensor([[memory_error(a, b, float(blurs[best][a, level]), level)
@@ -288,7 +351,7 @@ as_wrong = pair_mean({pair: gap_as_wrong(*pair) for pair in combinations(range(4
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the model error with which a memory errs on its block as much as the network, at steps 510, 1,432 and 2,400 (from above). No single one explains it. Right: that memory's gap at step 1,432, and the network's (bands: 95 %).", "name": "fig-blur"}, "image": {"alt": "Left: model error against noise level at three steps; it rises along the diagonal from 0.03 to 0.4 and levels off above noise 0.7. Right: the gap of the equally wrong memory falls from 35 to near zero, the network's is a bump of 0.2; they meet above noise 3.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-for index, color in zip(compared, DARKER):
+for index, color in zip(compared, EARLY_TO_LATE):
     typical, *reaches = (each.exp() for each in mean_interval(blurs[index].log()))
     curve(left, SIGMAS, typical, "", color, *reaches)
 left.plot(SIGMAS[:14], SIGMAS[:14], color=NEUTRAL, lw=0.8, ls="--")
@@ -297,10 +360,11 @@ left.annotate(r"$\delta = \sigma$", (float(SIGMAS[12]), float(SIGMAS[12])), (-4,
 left.set(yscale="log", ylabel=r"model error $\delta$ of equal error")
 left.set_yticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
 left.set_yticks([], minor=True)
-curve(right, SIGMAS, as_wrong.value, "memory that errs as much", HOLDOUT,
-      *band(as_wrong), at=6, offset=(6, 4))
-curve(right, SIGMAS, gap.value[best], "network", TRAIN,
-      *(bound[best] for bound in band(gap)), at=4, offset=(0, -14))
+middle, *around = student_interval(as_wrong, len(blocks))
+curve(right, SIGMAS, middle, "memory that errs as much", HOLDOUT, *around, at=6,
+      offset=(6, 4))
+middle, *around = (each[best] for each in student_interval(gap, len(blocks)))
+curve(right, SIGMAS, middle, "network", TRAIN, *around, at=4, offset=(0, -14))
 right.axhline(0, color=THEORY, lw=1, ls=":")
 right.annotate("ideal", (0.022, 0), (0, 5), textcoords="offset points", fontsize=9,
                color=THEORY)
@@ -311,8 +375,8 @@ for axes in (left, right):
     sigma_axis(axes)
 
 # %% tags=["remove-cell"]
-middle, top = blurs[best].log().mean(0).exp(), int(gap.value[best].argmax())
-glue(blur_first=middle[0], blur_top=middle[top], blur_last=middle[-1],
+of_best, top = blurs[best].log().mean(0).exp(), int(gap.value[best].argmax())
+glue(blur_first=of_best[0], blur_top=of_best[top], blur_last=of_best[-1],
      wrong_top=as_wrong.value[top], network_top=gap.value[best, top])
 
 # %% [markdown]
@@ -437,7 +501,7 @@ apart = mean_interval((by_image[:, :, 0] - by_image[:, :, 1]).mean(1).permute(2,
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "How far a pixel of the answer looks, by noise level, at three steps; solid: on noised images of the own block, dashed: of the other. Right: own less other, image by image (bands: 95 % over images). Two networks of 16 × 16 pixels.", "name": "fig-range"}, "image": {"alt": "Left, three pairs of rising curves that coincide, from four to six pixels, below a dotted line at eight. Right, three bands about zero.", "width": "100%"}}
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
-for place, color in enumerate(DARKER):
+for place, color in enumerate(EARLY_TO_LATE):
     left.plot(ASKED, reach[place, 0], color=color, label=f"step {MOMENTS[place]:,}")
     left.plot(ASKED, reach[place, 1], color=HOLDOUT, ls="--", lw=1)
     curve(right, ASKED, apart[0][place], "", color, apart[1][place], apart[2][place])
@@ -482,7 +546,7 @@ assert (reach[:, 0] - reach[:, 1]).abs().max() < 0.1 and reach.max() < anywhere
 # | Fréchet gaps are not held against the distance between two sets of real images. | {numref}`fig-inference` is in parts of it. |
 # | A figure of early stopping puts the sampler's step on another noise axis than the sampler used. | All levels are those that the sampler had. |
 # | Two feature spaces seem to be swapped in the loader of distances. | One classifier, trained on images that no network has seen, and principal directions; each is named. |
-# | No interval on the level of the peak or on the step of a turn. | The gap has an interval, and so has each turn; the level of the peak has none here either. |
+# | No interval on the level of the peak or on the step of a turn. | Each has one: the table under {numref}`fig-gap`, and {numref}`fig-minima`. |
 #
 # (overfitting-questions)=
 # ## What did readers ask?

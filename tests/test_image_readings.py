@@ -24,6 +24,7 @@ from nearsight.studies import (
     find,
     image_attacks,
     image_clocks,
+    image_gaps,
     image_measures,
     image_paths,
     image_readings,
@@ -110,7 +111,7 @@ def test_the_joint_preference_is_the_mean_over_pairs(made):
 
 def test_the_crossed_gap_is_that_of_the_denoisers(made, ground):
     _, networks = made
-    found = image_readings.crossed_gaps(networks)[0, 2, 0][1]
+    found = image_gaps.crossed_gaps(networks)[0, 2, 0][1]
     noise = torch.randn(1, COUNTS.curve, 1, 16, 16,
                         generator=image_measures.stream(image_measures.STUDY, 2))
     first, second = (generators(ground, block, 0)[1] for block in (0, 2))
@@ -118,9 +119,19 @@ def test_the_crossed_gap_is_that_of_the_denoisers(made, ground):
     expected = crossed_gap(generalization_gap(first, a, b, SIGMAS, noise=noise),
                            generalization_gap(second, b, a, SIGMAS, noise=noise))
     assert torch.allclose(found, expected.gap.double(), rtol=1e-3)
-    own, other = image_readings.crossed_errors(networks)[0, 2, 0][:, 1]
+    own, other = image_gaps.crossed_errors(networks)[0, 2, 0][:, 1]
     assert torch.allclose(own, expected.train.double(), rtol=1e-3)
     assert torch.allclose(other, expected.holdout.double(), rtol=1e-3)
+
+
+def test_the_summit_of_a_parabola_is_where_it_is_between_levels_too():
+    at, height = torch.tensor([0.1, 0.33, 4.0], dtype=torch.float64), torch.tensor([0.2, 0.05, 7.0], dtype=torch.float64)
+    gaps = height[:, None] - (SIGMAS.log() - at.log()[:, None]).square()
+    torch.testing.assert_close(image_gaps.summit(gaps), torch.stack([height, at.log()]))
+    rising = image_gaps.summit(SIGMAS.log())  # no bump: at the edge, and never beyond
+    torch.testing.assert_close(rising[1], SIGMAS[-1].log())
+    with pytest.raises(ValueError, match=r"expected \[24\]"):
+        image_gaps.summit(SIGMAS[:5])
 
 
 def test_split_distances_are_those_of_the_pictures(made):
@@ -224,7 +235,7 @@ def test_the_plain_attack_finds_what_its_threshold_finds(made):
 def test_the_frechet_distance_is_that_of_the_samples(made, ground):
     samples, networks = made
     features = ground.basis(ground.reference)[:, :32]
-    found = image_readings.frechet_to(networks, features)
+    found = image_gaps.frechet_to(networks, features)
     for index in range(2):
         expected = frechet(ground.basis(samples[1, 0][index])[:, :32], features)
         assert float(found[1, 0][index]) == pytest.approx(expected, rel=1e-4)
@@ -241,7 +252,7 @@ def test_the_inference_gap_of_a_memory_is_the_distance_of_blocks_and_that_of_one
     memory, same = ({(block, seed): that_of(block * recalls) for block in range(BLOCKS) for seed in range(2)}
                     for recalls in (True, False))
     for results, share in ((memory, 1), (same, 0)):
-        gaps = image_readings.inference_gaps(Networks(results, SIZE), features)
+        gaps = image_gaps.inference_gaps(Networks(results, SIZE), features)
         assert gaps.keys() == {*networks.pairs}
         for (i, j, _), gap in gaps.items():
             apart = frechet(features[i], features[j])
@@ -304,7 +315,7 @@ def test_stops_and_their_prices_are_those_of_the_curves(made, ground):
         assert of_last == pytest.approx({
             "loss": float(loss[1] / loss[stops[block, seed]]) - 1, "preference": sum(own) / len(own),
             "attack": float(image_attacks.attacks(networks)["calibrated"][block, seed][1]),
-            "frechet": float(image_readings.frechet_to(networks, features)[block, seed][1])})
+            "frechet": float(image_gaps.frechet_to(networks, features)[block, seed][1])})
 
 
 def test_a_preference_stops_at_its_second_sure_checkpoint_or_never(made):

@@ -25,8 +25,9 @@ from nearsight.records.runs import Stage
 from nearsight.studies import cifar_network, find, photographs, runs
 from nearsight.studies.brought import brought
 from nearsight.studies.cifar_network import CifarNetwork
+from nearsight.studies.image_gaps import crossed_gaps
 from nearsight.studies.image_measures import owner
-from nearsight.studies.image_readings import Networks, crossed_gaps, held_losses, pair_preferences
+from nearsight.studies.image_readings import Networks, held_losses, pair_preferences
 from nearsight.studies.photographs import EPOCHS, Faces, LaterClock, Photographs, measure, prepared
 from PIL import Image
 

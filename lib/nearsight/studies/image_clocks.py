@@ -14,7 +14,7 @@ from nearsight.measures.intervals import resampled_counts
 from nearsight.studies.image_readings import Networks, joint_preferences, pair_wins, picture_distances
 
 
-def judged(networks: Networks, generator: Generator, levels: Sequence[int] = (), relabelings: int = 400
+def judged(networks: Networks, generator: Generator, levels: Sequence[int] = (), relabelings: int = 10_000
            ) -> tuple[list[FamilyPreference], dict[str, Clock]]:
     """The preference of a family by one joint deal at each checkpoint, and its `clocks`, whose onsets are those of the
     deal's lower bound at level 95 %, with Bonferroni's correction over all checkpoints."""

@@ -16,8 +16,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cosine_similarity
 
-from nearsight.gaussian import squared_bures
-from nearsight.measures.families import FamilyPreference, family_preference
+from nearsight.measures.families import FamilyPreference, family_course
 from nearsight.measures.intervals import Estimate, mean_interval
 from nearsight.measures.preference import Preference, owned_preference
 from nearsight.measures.splits import SplitVariance, pair_cosine, pair_mean, split_variance
@@ -90,12 +89,12 @@ def over_networks(values: Mapping[tuple[int, int], Tensor]) -> tuple[Tensor, Ten
     return tuple(each.squeeze(-1) for each in mean_interval(means.unsqueeze(-1)))  # of numbers, too
 
 
-def joint_preferences(networks: Networks, generator: Generator, relabelings: int = 2000) -> list[FamilyPreference]:
-    """The preference in pixels of all networks for their own block at each checkpoint, judged by one joint deal of all
-    images: `measures.family_preference`. Cost: about a second a checkpoint for 8 networks."""
+def joint_preferences(networks: Networks, generator: Generator, relabelings: int = 10_000) -> list[FamilyPreference]:
+    """The preference in pixels of all networks for their own block at each checkpoint, judged by joint deals of all images:
+    `measures.family_course`. Cost: about a second a checkpoint for 8 networks."""
     blocks = torch.arange(len({block for block, _ in networks.results})).repeat_interleave(networks.size)
-    return [family_preference(networks.at(index, "order"), blocks, generator, relabelings)
-            for index in range(len(networks.steps))]
+    return family_course([networks.at(index, "order") for index in range(len(networks.steps))], blocks, generator,
+                         relabelings)
 
 
 def pair_preferences(networks: Networks, owners: str = "owners/pixels") -> dict[Pair, Tensor]:
@@ -139,20 +138,6 @@ def held_losses(networks: Networks, held: str = "stopping", weights: int = 0) ->
     """EDM losses [S, images] of the images of V or H ("stopping", "report"), the mean over all networks; `weights` 0 for the
     averaged ones, 1 for the raw ones."""
     return torch.stack([curve[:, weights].double() for curve in networks.curve(held).values()]).mean(0)
-
-
-def crossed_errors(networks: Networks) -> dict[Pair, Tensor]:
-    """Errors [2, S, 24] of each pair at the noise levels `image_measures.SIGMAS`: on their own blocks,
-    [E_i(i) + E_j(j)] / 2, and on each other's, [E_i(j) + E_j(i)] / 2."""
-    error = {label: curve.double() for label, curve in networks.curve("error").items()}
-    return {(i, j, seed): torch.stack([error[i, seed][:, i] + error[j, seed][:, j],
-                                       error[i, seed][:, j] + error[j, seed][:, i]]) / 2 for i, j, seed in networks.pairs}
-
-
-def crossed_gaps(networks: Networks) -> dict[Pair, Tensor]:
-    """[E_i(j) + E_j(i)] / [E_i(i) + E_j(j)] - 1 [S, 24] of each pair: the gap in which the difficulty of sets cancels.
-    Source: study 4; `measures.crossed_gap` for the errors of single images."""
-    return {pair: other / own - 1 for pair, (own, other) in crossed_errors(networks).items()}
 
 
 def split_distances(networks: Networks) -> dict[str, Estimate]:
@@ -216,29 +201,6 @@ def probe_cosines(networks: Networks, level: int, removed: Tensor, probes: slice
     the noisy image, for the noise predictions, or its part by the skip connection. See `measures.prediction_cosine`."""
     said = {label: curve[:, level, probes].double() - removed[probes] for label, curve in networks.curve("probes").items()}
     return {(i, j, seed): cosine_similarity(said[i, seed], said[j, seed], dim=2).mean(1) for i, j, seed in networks.pairs}
-
-
-def frechet_to(networks: Networks, features: Tensor) -> dict[tuple[int, int], Tensor]:
-    """Frechet distance [S] of each network's samples to a set of features [N, k], by their recorded mean and covariance:
-    `measures.frechet` for the samples themselves."""
-    features = features.double()
-    center, spread = features.mean(0), features.T.cov()
-
-    def distances(results: Results) -> Tensor:
-        means, covariances = (results.curve(name)[1].double() for name in ("mean", "covariance"))
-        return torch.stack([(mean - center).square().sum() + squared_bures(covariance, spread)
-                            for mean, covariance in zip(means, covariances)])
-
-    return {label: distances(results) for label, results in networks.results.items()}
-
-
-def inference_gaps(networks: Networks, features: Tensor) -> dict[Pair, Tensor]:
-    """(Z_ij + Z_ji - Z_ii - Z_jj) / 2 [S] of each pair, Z_ij the distance of `frechet_to` from the samples of block i's
-    network to the features [B, n, k] of block j: 0 for networks that make the same samples, and `measures.frechet` of the
-    two blocks for networks whose samples are their blocks."""
-    far = [frechet_to(networks, block) for block in features]
-    return {(i, j, seed): (far[j][i, seed] + far[i][j, seed] - far[i][i, seed] - far[j][j, seed]) / 2
-            for i, j, seed in networks.pairs}
 
 
 def turned_owners(results: Results, size: int) -> Tensor:

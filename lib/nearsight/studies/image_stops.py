@@ -10,7 +10,8 @@ from torch import Tensor
 from nearsight.measures.onset import preference_stop
 from nearsight.measures.preference import Preference
 from nearsight.studies.image_attacks import attacks
-from nearsight.studies.image_readings import Networks, frechet_to, pair_preferences
+from nearsight.studies.image_gaps import frechet_to
+from nearsight.studies.image_readings import Networks, pair_preferences
 
 Stops = Mapping[tuple[int, int], int | None]  # a checkpoint of each network (block, seed); None: it is not stopped
 
@@ -39,7 +40,7 @@ def prices(networks: Networks, rules: Mapping[str, Stops], features: Tensor
         loss        the loss on H, relative to that where the network's loss on V is least, less 1
         preference  for the own block against each other one, the mean over the pairs of `pair_preferences` that it is in
         attack      area under the curve of the calibrated attack, `image_attacks.attacks`
-        frechet     distance of its samples to the features [N, k], `image_readings.frechet_to`
+        frechet     distance of its samples to the features [N, k], `image_gaps.frechet_to`
 
     Cost: that of `image_attacks.attacks`, however many rules there are.
     """
