@@ -49,8 +49,9 @@ def test_the_null_is_that_of_all_relabelings_whatever_is_kept_and_its_mean_is_on
         every.append(total)
     observed = every[0]
     assert len(every) == 90 and np.mean(every) == pytest.approx(180, abs=1e-9)  # half of 6 * 30 * 2 comparisons
-    with pytest.warns(UserWarning, match="keep more of them") if kept == 1 else nullcontext():
+    with pytest.warns(UserWarning, match="keep more of them") if kept == 1 else nullcontext() as warned:
         found = family_preference(neighbors, blocks, generator(1), 4000)
+    assert all(warning.filename == __file__ for warning in warned or ())
     assert (found.count, found.deal.observed, found.deal.expected) == (360, observed, 180)
     assert found.preference == pytest.approx(observed / 360)
     assert found.deal.variance == pytest.approx(np.var(every), rel=0.1)
@@ -86,6 +87,12 @@ def test_a_course_is_judged_checkpoint_by_checkpoint_by_the_same_deals():
     alone = [family_preference(neighbors, blocks, generator(6), 500) for neighbors, _ in course]
     assert [vars(each) for each in found] == [vars(each) for each in alone]
     assert found[0].preference < found[1].preference < found[2].preference
+    assert family_course([], blocks, generator(6)) == []
+    with pytest.warns(UserWarning, match="the interval is rough") as warned:
+        family_course([{label: order[:2] for label, order in course[0][0].items()}], blocks, generator(6), 20)
+    assert [warning.filename for warning in warned] == [__file__]
+    with pytest.raises(TypeError, match="one a checkpoint"):
+        family_course(course[0][0], blocks, generator(6))
 
 
 def test_of_two_blocks_and_a_seed_it_is_own_other_with_a_sampled_law():

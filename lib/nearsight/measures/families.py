@@ -61,13 +61,20 @@ def family_preference(neighbors: Mapping[tuple[int, int], Tensor], blocks: Tenso
     Cost: relabelings * samples * R operations on bytes (on 8 bytes for more than 8 blocks), about a second for 8 networks
     of 1,024 samples at R = 16. Source: study 4; derived here.
     """
-    return family_course([neighbors], blocks, generator, relabelings)[0]
+    return _course([neighbors], blocks, generator, relabelings)[0]
 
 
 def family_course(course: Sequence[Mapping[tuple[int, int], Tensor]], blocks: Tensor, generator: Generator,
                   relabelings: int = 10_000) -> list[FamilyPreference]:
     """The `family_preference` at each of several checkpoints, whose `neighbors` are the `course`: all meet the same deals,
-    so that they differ by what networks do and not by what was dealt. Cost: its, without the dealing after the first."""
+    so that they differ by what networks do and not by what was dealt. Cost: its, without the dealing after the first.
+    Raises TypeError for a course that is no list."""
+    return _course(checks.instance(course, "course", (list, tuple), "a list of dicts of neighbors, one a checkpoint"),
+                   blocks, generator, relabelings)
+
+
+def _course(course: Sequence[Mapping[tuple[int, int], Tensor]], blocks: Tensor, generator: Generator,
+            relabelings: int) -> list[FamilyPreference]:
     names, blocks = _blocks(blocks)
     checks.generator(generator, blocks.device), checks.generator(generator)
     relabelings = checks.count(relabelings, "relabelings")
@@ -79,7 +86,10 @@ def family_course(course: Sequence[Mapping[tuple[int, int], Tensor]], blocks: Te
         for of_checkpoint, relabeled in zip(orders, found):
             won, tied = _compared(of_checkpoint, dealt)
             relabeled.append(2 * won + tied)  # in halves of a comparison, so that all sums are whole
-    return [_judged(of_checkpoint, bits, torch.cat(relabeled)) for of_checkpoint, relabeled in zip(orders, found)]
+    judged = []
+    for of_checkpoint, relabeled in zip(orders, found):  # no comprehension: a frame of its own would hide who is warned
+        judged.append(_judged(of_checkpoint, bits, torch.cat(relabeled)))
+    return judged
 
 
 def _judged(orders: list[Tensor], bits: Tensor, relabeled: Tensor) -> FamilyPreference:
