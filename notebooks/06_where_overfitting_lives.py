@@ -538,15 +538,15 @@ for held in ("stopping", "report"):
 # {glue:text}`firsts_high:.2f`, do so at the very step at which the average is least.
 # Less noise turns later, and more noise later still or not within the record.
 #
-# So the answer is no. The average does not hide levels that overfit before it. At every
-# level the error on V is larger at every earlier step than at step
+# So with 512 images the answer is no: the average hides no level that overfits before
+# it. At every level the error on V is larger at every earlier step than at step
 # {glue:text}`best:,.0f`, so no weight $v \ge 0$ has its least loss before. What
 # held-out losses hide is the gap. It has reached {glue:text}`onset_gap:.2f` at the
 # onset, and they do not show it, since both of its parts still fall.
 #
-# (Blocks of other sizes have a few levels that turn one checkpoint before the average.
-# With 1,024 images and more they turn before the margin is passed, but not before
-# samples lean at all: {doc}`companion <06b_where_overfitting_lives_deeper>`.)
+# (Of other sizes 1 to 8 of 24 levels turn a checkpoint before the average, which may
+# be chance; with 1,024 images and more before the margin is passed, not before samples
+# lean at all: {doc}`companion <06b_where_overfitting_lives_deeper>`.)
 #
 # How far does this go?
 #
@@ -850,9 +850,8 @@ glue(**{f"toward_{MOMENTS[place]}": drawn[0][place, at["one"]] for place in rang
 #   and 1, grows with training and drifts to smaller noise.
 # - Simple gaps also tell which images are hard, for five hundred steps by more than
 #   networks overfit. The crossed gap does not.
-# - Levels turn at different steps, those below the bump first, together with the
-#   average or one checkpoint before it. Samples lean before, by the margin with 512
-#   images or fewer.
+# - Levels turn at different steps, those below the bump first, with the average or one
+#   checkpoint before it. Samples lean before, by the margin up to 512 images.
 # - So a rising loss at one level is about as late an alarm as the average. The gap is
 #   open before, and it needs no samples.
 # - In Fréchet distance samples hardly follow the growing gap, but that distance is
