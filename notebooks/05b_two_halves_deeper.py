@@ -1134,7 +1134,7 @@ glue(other_places=(more > reach).sum() - 2,
 # {glue:text}`farther_1432:.0f` ± {glue:text}`farther_reach_1432:.0f` % at 1,432.
 #
 # Of the other 13 places {glue:text}`other_places:.0f` exceed their interval, two of
-# them hardly, all at 0.55 or 0.87 and late. At step 510 there is nothing to be seen. So
+# them hardly, all at 0.55 or 0.83 and late. At step 510 there is nothing to be seen. So
 # this pair parts more on training images, as published, late and where noise is small;
 # it is one pair, and the larger part is a parting on all images.
 #
