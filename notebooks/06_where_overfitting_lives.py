@@ -546,7 +546,7 @@ for held in ("stopping", "report"):
 #
 # (Of other sizes 1 to 8 of 24 levels turn a checkpoint before the average, which may
 # be chance; with 1,024 images and more before the margin is passed, not before samples
-# lean at all: {doc}`companion <06b_where_overfitting_lives_deeper>`.)
+# lean: {doc}`companion <06b_where_overfitting_lives_deeper>`.)
 #
 # How far does this go?
 #

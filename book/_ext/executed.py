@@ -138,8 +138,8 @@ def main(build: str, *names: str) -> int:
             _, seconds, anew = executed(chapter, folder)
         except RuntimeError as error:
             return f"{error}"
-        if anew:
-            print(f"{chapter.relative_to(ROOT).as_posix()}: executed in {seconds:.0f} s", flush=True)
+        if anew:  # in one write, the line's end with it: other threads print, too
+            print(f"{chapter.relative_to(ROOT).as_posix()}: executed in {seconds:.0f} s\n", end="", flush=True)
         return None
 
     with ThreadPoolExecutor(max(1, os.cpu_count() // int(os.environ["OMP_NUM_THREADS"]))) as pool:
