@@ -1076,9 +1076,9 @@ glue(held=ground.basis.shares.sum(), within=torch.stack(inside).sum(),
 # That was at the three noise levels of the record, over four blocks. The networks of
 # blocks 0 and 1 ship with the book at three steps, so that this pair can be asked at
 # all five levels of the paper, live: one minus the cosine of noise predictions on 320
-# images of each of blocks 2 and 3, unseen by both, and by how much more it is on as many
-# of each of their own (± 95 % over images, times 1,000). Above zero they agree less on
-# training images.
+# images of each of blocks 2 and 3, unseen by both, and by how much more it is on as
+# many of each of their own (± 95 % over images, times 1,000). Above zero they agree
+# less on training images.
 
 # %% tags=["hide-input"]
 unit = ground.scaling.deviation / 0.5 / 255  # of our noise, in brightness 0 to 1
