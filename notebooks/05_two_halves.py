@@ -794,7 +794,8 @@ for axes, label in zip(grid[:, 0], ("loss", "distance of paired\nsamples",
 grid[0, 0].set_ylim(0.1, 0.4)
 grid[1, 0].set_ylim(0, None)
 grid[3, 0].set_ylim(0.48, 0.82)
-for axes, place in zip(grid[(0, 2, 3), 0], ("lower left", "upper right", "upper left")):
+for axes, place in ((grid[0, 0], "lower left"), (grid[2, -1], "upper center"),
+                    (grid[3, -1], "upper left")):  # off the dashed lines
     axes.legend(fontsize=8, loc=place)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: onset and least loss by size of the block (bars: 95 %; hollow: the last step). Right: preference against loss on V, along training; dots: least loss (bars: 95 % of the deal). More images delay both, and buy loss at the same leaning.", "name": "fig-delay"}, "image": {"alt": "Left, two rising rows of points on logarithmic axes, the onset first below the least loss, then beside it. Right, curves that start together at the right; the more images, the farther left they go before they rise.", "width": "100%"}}
@@ -1009,9 +1010,9 @@ for axes, values in zip(panels, (leaned, calibrated)):
     dots(axes, report_loss[0][late], [each[late] for each in values], TRAIN)
     for step in LABELED:
         place = steps.tolist().index(step)
-        point = report_loss[0][place].item(), values[0][place].item()
-        turn = step == steps[least]  # left of it there is room
-        axes.annotate(f"{step:,}", point, (-7, -4) if turn else (7, 6), fontsize=8.5,
+        turn = step == steps[least]  # left of it there is room, else above the bar
+        point = report_loss[0][place].item(), values[0 if turn else 2][place].item()
+        axes.annotate(f"{step:,}", point, (-7, -4) if turn else (0, 2), fontsize=8.5,
                       textcoords="offset points", ha="right" if turn else "left")
     axes.axhline(0.5, color=NEUTRAL, lw=0.8, ls=":")
     axes.set(xlabel="loss on H, the report set", xlim=(0.185, None))
