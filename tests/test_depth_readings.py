@@ -20,6 +20,7 @@ from nearsight.studies.depth_readings import (
     logit,
     minority_share,
     rates,
+    recorded,
     unmixed,
 )
 from nearsight.studies.depth_readouts import Said
@@ -30,6 +31,12 @@ CELLS = ((0, 0), (1, 0), (2, 0), (0, 1))
 
 def fit(low, high):
     return Fit(*(torch.tensor([value]) for value in ((low + high) / 2, low, high)), 11)
+
+
+def test_a_series_is_found_by_its_name():
+    assert set(recorded("equal")) == {(depth, *cell) for depth in range(4) for cell in CELLS}
+    with pytest.raises(ValueError, match="no series 'deep'; expected a name such as"):
+        recorded("deep")
 
 
 def test_a_slope_in_depth_is_that_of_a_line_and_blind_to_what_a_cell_shares():

@@ -8,6 +8,7 @@ draws, and what they share is taken out as an effect of the cell.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from nearsight.measures.proximity import nearest
 from nearsight.records.computing import Results
+from nearsight.records.store import Record, load
 from nearsight.shares.corrections import CorrectedShare, corrected
+from nearsight.studies.depth import SCALES
 from nearsight.studies.depth_data import Ground
 from nearsight.studies.depth_readouts import Said, told
 
@@ -55,6 +58,15 @@ class Matched:
     step: float
     value: float
     censored: bool
+
+
+def recorded(series: str) -> dict[tuple[int, int, int], Record]:
+    """The records of a series of the laptop's networks, such as "equal" or "twin", by (depth, block, seed)."""
+    found = {(run.config.depth, run.config.block, run.config.seed): load(run) for run in SCALES
+             if re.fullmatch(rf"depth-{re.escape(series)}-L\d(-b\d)?(-s\d)?-laptop", run.name)}
+    if not found:
+        raise ValueError(f"there is no series {series!r}; expected a name such as 'equal' or 'twin'.")
+    return found
 
 
 def rates(ground: Ground) -> dict[str, Rates]:
