@@ -144,10 +144,11 @@ glue(vote_five=100 * won[0.1][2], vote_men=100 * won[0.4168][-1],
      vote_first=100 * tail_won[25][0], vote_had=100 * tail_won[1][0])
 
 # %% [markdown]
-# {numref}`fig-vote` bears it out. Five voters turn 10 % into {glue:text}`vote_five:.1f`
-# %; even of 41.68 %, 101 voters leave only {glue:text}`vote_men:.1f` %. Of ten classes
-# the largest goes from {glue:text}`vote_had:.0f` % to {glue:text}`vote_first:.0f` %
-# with 25 voters, and the rarest are gone.
+# {numref}`fig-vote` bears it out. Five voters turn 10 % into
+# {glue:text}`vote_five:.1f` %; even of 41.68 %, 101 voters leave only
+# {glue:text}`vote_men:.1f` %. Of ten classes the largest goes from
+# {glue:text}`vote_had:.0f` % to {glue:text}`vote_first:.0f` % with 25 voters, and the
+# rarest are gone.
 #
 # ## A blurred valley is swallowed
 #
@@ -544,8 +545,8 @@ glue(most_neither=100 * max(share_of(each.neither)[0] for each in at_end.values(
 # %% [markdown]
 # The shallowest networks lose the minority: {glue:text}`label_0:.1f` % of their samples
 # are trousers by the nearest label and {glue:text}`committee_0:.1f` % by the committee.
-# From depth 1 on it is {glue:text}`label_rest:.1f` and {glue:text}`committee_rest:.1f`
-# %.
+# From depth 1 on it is {glue:text}`label_rest:.1f` % and
+# {glue:text}`committee_rest:.1f` %.
 #
 # | readout | slope of the logit a level (± 95 %) | depths 1 to 3 alone |
 # | --- | --- | --- |

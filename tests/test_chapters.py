@@ -49,6 +49,12 @@ def test_captions_are_short(path):
     assert {name: count for name, count in reading(path).captions.items() if count >= LONGEST_CAPTION} == {}
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_no_line_of_prose_is_a_comment(path):
+    lost = [line for text in prose(path) for line in text.splitlines() if line.startswith("%")]
+    assert lost == [], "a line that begins with a percent sign is left out of the page: break it elsewhere"
+
+
 def test_no_two_figures_of_the_book_share_a_name():
     names = Counter(name for path in chapters() for name in captions(path))
     assert {name: count for name, count in names.items() if count > 1} == {}
